@@ -1,7 +1,13 @@
 //! The time that others wait while one is hostile: `cargo bench --bench hostile`. Two clients ask at a steady pace, alone and then
 //! beside one that sends as fast as it can in each of many ways, all on one core and the server on another. `docs/benchmarks.md`
 //! explains the figures.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss, reason = "a benchmark fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a benchmark fails by panicking"
+)]
 #![allow(unreachable_pub, reason = "parts of the tests are used here")]
 
 #[path = "../tests/it/support/party.rs"]

@@ -1,6 +1,7 @@
 //! How late the status lists are with 100,000 living descendants of one thing that is suspended, resumed and at last revoked:
-//! `cargo bench --bench status`. Each time is from the commit's answer until the signed lists, unpacked, say it of every token;
-//! meanwhile more tokens are issued under the same thing.
+//! `cargo bench --bench status`, or with as many as a number behind `--` says. Each time is from the commit's answer until the
+//! signed lists, unpacked, say it of every token; meanwhile more tokens are issued under the same thing. Then the same of tokens
+//! that end one by one, with the number of tokens that are looked at for it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub, reason = "a benchmark fails by panicking")]
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use countersign::commit::{
     Commit, CommitKeys, Disclosed, Effect, Limits, RecordHop, Registration, Revocable, Revocation, ShownList, StatusChange,
     Transition,
 };
-use countersign::crypto::{MacKey, SealKey, random};
+use countersign::crypto::{Digest, MacKey, SealKey, random};
 use countersign::jose::{Algorithm, Cache, KeySet, SigningKey, generate_key};
 use countersign::mint::{Minting, SignerEntry, Signers, status_list};
 use countersign::oauth::{
@@ -30,6 +31,8 @@ use zeroize::Zeroizing;
 
 const TOKENS: usize = 100_000;
 const TURNS: usize = 100;
+/// Tokens that end one by one.
+const SINGLE: usize = 50;
 /// Generations that each token depends on: a chain of four hops by three agents, its subject, two rules and its transaction.
 const GENERATIONS: usize = 12;
 /// The thing that all of them depend on.
@@ -45,31 +48,36 @@ fn main() {
 async fn measure(folder: &std::path::Path) {
     let store = store::open(folder).unwrap();
     let keys = CommitKeys::of_secrets(&[1; 32], &[1; 32]).unwrap();
-    let commit = Commit::start(store, Arc::new(SystemClock), keys, Limits::default()).unwrap();
+    let tokens = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(TOKENS);
+    // With room for those that are issued meanwhile.
+    let limits = Limits { status: tokens + TOKENS, ..Limits::default() };
+    let commit = Commit::start(store, Arc::new(SystemClock), keys, limits).unwrap();
     let started = Instant::now();
-    let places = registered(&commit, TOKENS).await;
+    let places = registered(&commit, tokens).await;
     println!(
-        "registered     {TOKENS} tokens in {:.1} s, {} lists",
+        "registered     {tokens} tokens in {:.1} s, {} lists",
         started.elapsed().as_secs_f64(),
         commit.status_lists().all().len()
     );
-    println!("memory         {:.0} bytes per token and what it depends on", resident() / TOKENS as f64);
+    println!("memory         {:.0} bytes per token and what it depends on", resident() / tokens as f64);
 
     let stop = Arc::new(AtomicBool::new(false));
     let issuing = tokio::spawn(issuing(commit.clone(), Arc::clone(&stop)));
     let key = Keys::new();
+    one_by_one(&commit, &key, &places).await;
+    let places = &places[SINGLE..];
     let mut late: Vec<f64> = Vec::new();
     for turn in 0..TURNS {
         let (turn, value) = if turn % 2 == 0 { (Transition::Suspend, 2) } else { (Transition::Resume, 0) };
         let by = ClientId::parse("bench").unwrap();
         commit.hold(StatusChange { turn, things: vec![root_ending()], by, reason: "bench".into() }, Vec::new()).await.unwrap();
-        late.push(until_told(&commit, &key, &places, value).await);
+        late.push(until_told(&commit, &key, places, value).await);
     }
     report("suspended, resumed", &mut late);
     let by = ClientId::parse("bench").unwrap();
     let death = Revocation { ends: vec![root_ending()], by, reason: "bench".into(), until: None };
     commit.end(death).await.unwrap();
-    let revoked = until_told(&commit, &key, &places, 1).await;
+    let revoked = until_told(&commit, &key, places, 1).await;
     println!("revoked        {revoked:.0} ms until every one of them is told as invalid");
     stop.store(true, Ordering::SeqCst);
     let (issued, refused) = issuing.await.unwrap();
@@ -82,8 +90,25 @@ async fn measure(folder: &std::path::Path) {
     match commit {
         Ok(commit) => println!("restart        {} tokens, {:.2} s", commit.status_lists().len(), started.elapsed().as_secs_f64()),
         // The records of this benchmark are no records; what is measured comes before they are looked at.
-        Err(_) => println!("restart        {:.2} s to read {TOKENS} tokens", started.elapsed().as_secs_f64()),
+        Err(_) => println!("restart        {:.2} s to read {tokens} tokens", started.elapsed().as_secs_f64()),
     }
+}
+
+/// Ends tokens, one after the other.
+async fn one_by_one(commit: &Commit, keys: &Keys, places: &[StatusPlace]) {
+    let (mut late, before, looked) = (Vec::new(), Instant::now(), commit.status_lists().looked());
+    for (serial, place) in places.iter().take(SINGLE).enumerate() {
+        let ends = vec![Revocable { key: own(serial as u64, 1).key, ..root_ending() }];
+        let by = ClientId::parse("bench").unwrap();
+        commit.end(Revocation { ends, by, reason: "bench".into(), until: None }).await.unwrap();
+        late.push(until_told(commit, keys, std::slice::from_ref(place), 1).await);
+    }
+    report("one by one", &mut late);
+    let looked = commit.status_lists().looked() - looked;
+    println!(
+        "looked at      {looked} tokens in {:.1} s, those that were issued meanwhile among them",
+        before.elapsed().as_secs_f64()
+    );
 }
 
 fn root_ending() -> Revocable {
@@ -126,13 +151,7 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
     let api = Resource::parse("https://crm.example").unwrap();
     let expires = now.plus(Duration::from_secs(900));
     let place = commit.status_lists().reserve((&api, StatusBits::Two), expires, ShareKey::NOBODY).unwrap();
-    let own = |number: usize| {
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&serial.to_be_bytes());
-        key[8..].copy_from_slice(&number.to_be_bytes());
-        Generation { key: GenerationKey(key), number: 0 }
-    };
-    let mut generations: Vec<Generation> = (1..GENERATIONS).map(own).collect();
+    let mut generations: Vec<Generation> = (1..GENERATIONS).map(|number| own(serial, number)).collect();
     generations.push(Generation { key: ROOT, number: 0 });
     let at = place.place();
     let (jti, txn) = (Jti::new(now, random().unwrap()), Txn::new(now, random().unwrap()));
@@ -147,9 +166,16 @@ fn issue(commit: &Commit) -> (RecordHop, StatusPlace) {
         disclosed: Disclosed { subject: ROOT, values: Zeroizing::new(Vec::new()) },
         status: Some(Box::new(Registration { place, expires, share: ShareKey::NOBODY, generations })),
         effect: Effect::Nothing,
+        counted: None,
         opens: None,
     };
     (issue, at)
+}
+
+/// A thing that the token of that serial number depends on and no other does; pseudonyms look like random bytes.
+fn own(serial: u64, number: usize) -> Generation {
+    let digest = Digest::of_parts(&[&serial.to_be_bytes(), &number.to_be_bytes()]);
+    Generation { key: GenerationKey(*digest.0.first_chunk().unwrap()), number: 0 }
 }
 
 /// The issuer and the keys that sign lists.

@@ -103,6 +103,7 @@ fn federation(key: &SigningKey, kind: TrustKind, issuers: usize) -> TrustStore {
         keys: KeySource::Fixed(Arc::clone(&keys)),
         scopes: Vec::new(),
         access_tokens: AccessTokenForm::default(),
+        review: None,
     };
     TrustStore::new((0..issuers).map(|number| TrustRule::new(rule(number)).unwrap()).collect(), None).unwrap()
 }

@@ -15,7 +15,7 @@ mod trial;
 
 pub use agents::{
     AGENT_PAGE_MAX, AgentPage, AgentQuery, AgentReport, ChangedStatus, ExpiryReport, InstanceReport, LoginReport, StatusReport,
-    UnusedScopes, catch_up, change_status, inventory,
+    UnusedScopes, VelocityReport, catch_up, change_status, inventory,
 };
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-pub use agent::{Agent, AgentKind, BoundTokens, Status};
+pub use agent::{Agent, AgentKind, BoundTokens, Status, VelocityLimits};
 pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList};
 
 use crate::diagnostic::{Declared, Diagnostic};

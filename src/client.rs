@@ -3,8 +3,11 @@
 
 mod access;
 mod attestation;
+mod attestation_rules;
 mod authenticate;
 mod certificate;
+mod claim;
+mod client_attestation;
 mod context;
 mod credentials;
 mod dated;
@@ -20,8 +23,10 @@ mod reason;
 mod secret;
 
 pub use access::{AccessReason, AccessToken};
+pub use attestation_rules::ClientAttestationRules;
 pub use authenticate::{AuthenticatedClient, IdentifiedClient, ProofError, UnspentClient, authenticate};
 pub use certificate::{CertificateName, PeerCertificate};
+pub use client_attestation::ClientAttestationReason;
 pub use context::Attested;
 pub use credentials::{Credentials, JWT_BEARER, JWT_SPIFFE};
 pub use dated::{Dated, DatedKind, ExpiryState, NEAR};

@@ -33,7 +33,7 @@ pub use candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, 
 #[cfg(test)]
 pub(crate) use look::BETWEEN;
 pub use look::{Fingerprint, KeptFiles};
-pub use settings::{DpopNonce, KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};
+pub use settings::{KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};
 pub use trust_file::TrustFile;
 pub use watch::{ConfigurationWatch, Successor, watch};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, Status};
-use crate::client::{AssertionAudience, ClientAuths, DpopRules};
+use crate::client::{AssertionAudience, ClientAttestationRules, ClientAuths, DpopRules};
 use crate::lifecycle::{InactiveStatus, Rules, StateView};
 use crate::mint::{Minting, Signers};
 use crate::oauth::{ClientId, GenerationKey, GenerationKind, Issuer, Pseudonyms, Time};
@@ -35,6 +35,8 @@ pub struct Deployment {
     pub pseudonyms: Pseudonyms,
     /// The rules for DPoP proofs (RFC 9449).
     pub dpop: DpopRules,
+    /// The rules for the proofs of client attestations.
+    pub client_attestations: ClientAttestationRules,
     /// The limits of lifetimes and tasks.
     pub limits: TokenLimits,
     /// The most hops of a chain.
@@ -51,6 +53,9 @@ pub const INTROSPECT_PATH: &str = "/introspect";
 
 /// The path of the revocation endpoint below the issuer identifier.
 pub const REVOKE_PATH: &str = "/revoke";
+
+/// The path below the issuer identifier at which challenges for proofs of client attestations are to be had.
+pub const CHALLENGE_PATH: &str = "/challenge";
 
 /// The path below the issuer identifier at which tasks are opened, and below which each task stands.
 pub const TASKS_PATH: &str = "/tasks";

@@ -12,7 +12,6 @@ use crate::mint::MintReason;
 use crate::policy::{Denial, DenialReason};
 use crate::request::{FormReason, RequestReason};
 use crate::token::TokenReason;
-use crate::trust::TrustReason;
 
 /// The reason of the stage that refused a request. `Display` is the public sentence; the sources are for the log alone.
 #[derive(Debug)]
@@ -102,6 +101,11 @@ named! {
         InvalidAuthorizationDetails = "invalid_authorization_details",
         /// A DPoP proof is missing or wrong (RFC 9449 §5).
         InvalidDpopProof = "invalid_dpop_proof",
+        /// The proof of a client attestation must carry the challenge that the answer gives
+        /// (draft-ietf-oauth-attestation-based-client-auth §7.4).
+        UseAttestationChallenge = "use_attestation_challenge",
+        /// The client attestation has expired (draft-ietf-oauth-attestation-based-client-auth §7.4).
+        UseFreshAttestation = "use_fresh_attestation",
         /// The DPoP proof must carry the nonce that the answer gives (RFC 9449 §8).
         UseDpopNonce = "use_dpop_nonce",
         /// An access token is missing what it needs, or none of ours (RFC 6750 §3.1).
@@ -126,9 +130,7 @@ impl ExchangeError {
             Self::Client(reason) => client_code(reason),
             Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
             Self::Proof(_) => ErrorCode::InvalidDpopProof,
-            Self::Subject(TokenReason::Trust(refused)) | Self::Actor(TokenReason::Trust(refused))
-                if refused.reason() == TrustReason::KeysUnavailable =>
-            {
+            Self::Subject(TokenReason::Trust(refused)) | Self::Actor(TokenReason::Trust(refused)) if refused.is_no_verdict() => {
                 ErrorCode::TemporarilyUnavailable
             }
             Self::Subject(_) | Self::Actor(_) => profile.unacceptable,
@@ -192,6 +194,8 @@ fn client_code(reason: &ClientReason) -> ErrorCode {
     match reason {
         ClientReason::KeysUnavailable(_) => ErrorCode::TemporarilyUnavailable,
         ClientReason::Several | ClientReason::Repeated(_) => ErrorCode::InvalidRequest,
+        ClientReason::Attestation(reason) if reason.wants_challenge() => ErrorCode::UseAttestationChallenge,
+        ClientReason::Attestation(reason) if reason.is_stale() => ErrorCode::UseFreshAttestation,
         _ => ErrorCode::InvalidClient,
     }
 }
@@ -217,6 +221,7 @@ fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
         CommitReason::Busy
         | CommitReason::Full(..)
         | CommitReason::Share(..)
+        | CommitReason::Velocity(..)
         | CommitReason::Unavailable
         | CommitReason::ClockBehind
         | CommitReason::ClockDoubted => ErrorCode::TemporarilyUnavailable,
@@ -276,7 +281,9 @@ impl Error for ExchangeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::ScopeEffect;
     use crate::commit::Capacity;
+    use crate::trust::TrustReason;
 
     /// A reason of every kind that has a code of its own, and one of those that have the code of the rest.
     #[test]
@@ -289,7 +296,7 @@ mod tests {
             (Request::Details, InvalidAuthorizationDetails),
             (Request::Unsupported("x"), InvalidRequest),
         ];
-        let requests = requests.map(|(reason, code)| (ExchangeError::Request(reason), code));
+        let requests = requests.map(|(reason, code)| (ExchangeError::Request(reason), code)).into_iter();
         let clients = [
             (ClientReason::KeysUnavailable(TrustReason::KeysUnavailable), TemporarilyUnavailable),
             (ClientReason::Several, InvalidRequest),
@@ -314,6 +321,7 @@ mod tests {
             (Commit::Busy, TemporarilyUnavailable),
             (Commit::Full(Capacity::Tasks, 9), TemporarilyUnavailable),
             (Commit::Share(Capacity::Tasks, 9), TemporarilyUnavailable),
+            (Commit::Velocity(ScopeEffect::Irreversible, 20, 9), TemporarilyUnavailable),
             (Commit::Unavailable, TemporarilyUnavailable),
             (Commit::ClockBehind, TemporarilyUnavailable),
             (Commit::ClockDoubted, TemporarilyUnavailable),
@@ -335,8 +343,7 @@ mod tests {
             (ExchangeError::Rate(RateExceeded { per_second: 1, seconds: 1 }), TemporarilyUnavailable),
             (ExchangeError::TaskToken, UnsupportedTokenType),
         ];
-        let all = requests.into_iter().chain(clients).chain(tokens).chain(commits).chain(mints).chain(others);
-        for (reason, code) in all {
+        for (reason, code) in requests.chain(clients).chain(tokens).chain(commits).chain(mints).chain(others) {
             assert_eq!(reason.code(Profile::TOKEN_EXCHANGE), code, "{reason:?}");
         }
     }

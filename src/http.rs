@@ -4,6 +4,7 @@
 //! are the routes of clients, of operators' monitoring, and of local administration.
 
 mod admin;
+mod bounds;
 mod client_cert;
 mod connection;
 mod connection_limit;
@@ -21,6 +22,7 @@ mod socket;
 mod state;
 mod strangers;
 mod tls;
+mod too_many;
 
 pub use client_cert::{Frontend, forwarded_chain};
 pub use connection_limit::ConnectionLimits;

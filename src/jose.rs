@@ -23,7 +23,7 @@ pub use compact::{COMPACT_BYTES_MAX, Compact, Verified};
 pub use jwk::{KeyUse, public_thumbprint};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeySet, LeftOutKey};
 pub use object::Object;
-pub use proof::{EmbeddedKeyJws, EmbeddedKeyReason, ProofKeys};
+pub use proof::{EmbeddedKeyJws, EmbeddedKeyReason, ProofKeys, verify_by_confirmed_key};
 pub use reason::{JoseReason, KeyReason, KeySetReason};
 pub use sign::{SigningKey, generate_key};
 pub use verify::VerifyingKey;

@@ -16,7 +16,7 @@ pub use address::Network;
 use address::{AddressFilter, Forbidden, SystemResolver, Unresolved};
 
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Client, ClientBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
 use rustls::ClientConfig;
 use url::{Host, Url};
 
@@ -110,6 +110,24 @@ impl Fetcher {
 
     /// One `GET` for a document of one of these types. Nothing of an answer is kept unless all of it is good.
     pub(crate) async fn get(&self, uri: &Url, types: MediaTypes, route: &Route) -> Result<FetchedDocument, FetchReason> {
+        let answer = self.ask(Method::GET, uri, types, route)?.send().await.map_err(FetchReason::Network)?;
+        taken(answer, uri, types, &[StatusCode::OK]).await
+    }
+
+    /// One `POST` of a JSON document, for a document of one of these types. As [`Self::get`] otherwise.
+    pub(crate) async fn post(
+        &self,
+        uri: &Url,
+        document: String,
+        types: MediaTypes,
+        route: &Route,
+    ) -> Result<FetchedDocument, FetchReason> {
+        let request = self.ask(Method::POST, uri, types, route)?.header(CONTENT_TYPE, "application/json").body(document);
+        let answer = request.send().await.map_err(FetchReason::Network)?;
+        taken(answer, uri, types, &[StatusCode::OK, StatusCode::CREATED]).await
+    }
+
+    fn ask(&self, method: Method, uri: &Url, types: MediaTypes, route: &Route) -> Result<RequestBuilder, FetchReason> {
         if !may_fetch(uri, route.plain) {
             return Err(FetchReason::Address);
         }
@@ -117,26 +135,11 @@ impl Fetcher {
             return Err(FetchReason::Plain);
         }
         let client = self.client(route, uri.scheme() == "http").ok_or(FetchReason::Client)?;
-        let mut request = client.get(uri.clone()).header(ACCEPT, types.join(", ")).timeout(self.timeout);
-        if let Some(token) = &route.bearer {
-            request = request.bearer_auth(&token.0);
-        }
-        let answer = request.send().await.map_err(FetchReason::Network)?;
-        if answer.status().is_redirection() {
-            return Err(FetchReason::Redirect(answer.status().as_u16(), target(uri, &answer)));
-        }
-        if answer.status() != StatusCode::OK {
-            return Err(FetchReason::Status(answer.status().as_u16()));
-        }
-        let header = |name| answer.headers().get(name).and_then(|sent: &HeaderValue| sent.to_str().ok());
-        if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-            return Err(FetchReason::Encoded(shown(encoding)));
-        }
-        if !header(CONTENT_TYPE).is_some_and(|sent| is_json(types, sent)) {
-            return Err(FetchReason::ContentType(header(CONTENT_TYPE).map(shown)));
-        }
-        let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
-        Ok(FetchedDocument { body: read(answer).await?, max_age })
+        let request = client.request(method, uri.clone()).header(ACCEPT, types.join(", ")).timeout(self.timeout);
+        Ok(match &route.bearer {
+            Some(token) => request.bearer_auth(&token.0),
+            None => request,
+        })
     }
 
     /// A client that is not for everybody is made for one fetch: who must answer may change with each.
@@ -174,6 +177,35 @@ impl Default for Fetcher {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The document of an answer from `uri`, where all of it is good.
+async fn taken(answer: Response, uri: &Url, types: MediaTypes, good: &[StatusCode]) -> Result<FetchedDocument, FetchReason> {
+    if answer.status().is_redirection() {
+        return Err(FetchReason::Redirect(answer.status().as_u16(), target(uri, &answer)));
+    }
+    if !good.contains(&answer.status()) {
+        return Err(FetchReason::Status(answer.status().as_u16()));
+    }
+    let header = |name| answer.headers().get(name).and_then(|sent: &HeaderValue| sent.to_str().ok());
+    if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(FetchReason::Encoded(shown(encoding)));
+    }
+    if !header(CONTENT_TYPE).is_some_and(|sent| is_json(types, sent)) {
+        return Err(FetchReason::ContentType(header(CONTENT_TYPE).map(shown)));
+    }
+    let max_age = answer.headers().get(CACHE_CONTROL).and_then(max_age);
+    Ok(FetchedDocument { body: read(answer).await?, max_age })
+}
+
+/// As if `answer` had come from `uri`.
+#[cfg(test)]
+pub(crate) async fn as_if_from(
+    uri: &Url,
+    answer: ::http::Response<Vec<u8>>,
+    types: MediaTypes,
+) -> Result<FetchedDocument, FetchReason> {
+    taken(Response::from(answer), uri, types, &[StatusCode::OK]).await
 }
 
 /// The target of a redirect for people to read: without what may be secret in it.

@@ -19,6 +19,7 @@ mod renewal;
 mod rewrap;
 mod succession;
 mod terms;
+mod velocity;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -85,6 +86,9 @@ pub async fn start(sources: &Sources, data: &Path) -> Result<Server, Failure> {
     let identity = config.identity.clone().map(TlsIdentity::new);
     let lasting = Lasting::new(&settings, data, clock, commit)?;
     let deployment = config::deployment(config, lasting.keys(&files)?, None).map_err(Failure::configuration)?;
+    let present = lasting.clock.now().max(lasting.commit.state().floor());
+    velocity::recall(&lasting.commit, &*ledger.records, &deployment.catalog, present)
+        .map_err(|reason| Failure::at(data, &reason))?;
     // While the store takes no records a server serves what needs none.
     match lasting.commit.checkpoint(StateCause::Start).await {
         Ok(()) => vouched.remove()?,

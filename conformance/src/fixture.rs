@@ -45,7 +45,7 @@ pub const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
 
 /// Capabilities that the fixture's server has only when it is told by its environment.
 #[cfg(test)]
-const OTHER_SERVER: [&str; 1] = ["dpop-nonce"];
+const OTHER_SERVER: [&str; 2] = ["attestation-challenge", "dpop-nonce"];
 
 /// The keys that the identity provider publishes: one it signs with, one more of the same kind, and two of other kinds.
 const IDP_SET: [&str; 4] = ["idp", "idp-second", "idp-es384", "idp-rsa"];

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::outcome::acts;
 use super::reason::{AdminReason, registered};
-use crate::catalog::{Agent, Status};
+use crate::catalog::{Agent, ScopeEffect, Status};
 use crate::client::{Dated, ExpiryState};
 use crate::commit::contract::{RecordReader, Select, StoreReason};
 use crate::commit::{Commit, Revocable, StatusChange, Transition};
@@ -40,6 +40,9 @@ pub struct AgentReport {
     /// Seconds since 1970 when it last asked for or acted by a hop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_use: Option<i64>,
+    /// Its limits of tokens in an hour, and how much of each is used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub velocity: Vec<VelocityReport>,
     /// Hops that it asked for.
     pub hops_asked: u64,
     /// Hops by which it acts.
@@ -61,6 +64,17 @@ pub struct StatusReport {
     pub recorded: String,
     /// The stricter of both, which holds.
     pub holds: String,
+}
+
+/// A limit of the tokens that an agent may be issued in an hour.
+#[derive(Debug, Serialize)]
+pub struct VelocityReport {
+    /// The effect: those with a scope that has it count.
+    pub effect: &'static str,
+    /// So many at most.
+    pub per_hour: u32,
+    /// So many in the hour before now.
+    pub used: u32,
 }
 
 /// A way to log in.
@@ -198,7 +212,7 @@ pub enum AgentQuery<'a> {
 pub const AGENT_PAGE_MAX: usize = 100;
 
 /// The agents that are asked about, as of `now`.
-pub fn inventory(deployment: &Deployment, state: &dyn StateView, usage: &Usage, wanted: AgentQuery<'_>, now: Time) -> AgentPage {
+pub fn inventory(deployment: &Deployment, commit: &Commit, usage: &Usage, wanted: AgentQuery<'_>, now: Time) -> AgentPage {
     let is_wanted = |agent: &&Arc<Agent>| match wanted {
         AgentQuery::One(id) => agent.id.as_str() == id,
         AgentQuery::After(id) => agent.id.as_str() > id,
@@ -208,12 +222,13 @@ pub fn inventory(deployment: &Deployment, state: &dyn StateView, usage: &Usage, 
     let is_last = agents.len() <= AGENT_PAGE_MAX;
     agents.truncate(AGENT_PAGE_MAX);
     let next = agents.last().filter(|_| !is_last).map(|agent| agent.id.to_string());
-    let report = |agent: &Arc<Agent>| report(agent, deployment, state, &usage.of(&agent.id), now);
+    let report = |agent: &Arc<Agent>| report(agent, deployment, commit, &usage.of(&agent.id), now);
     AgentPage { agents: agents.into_iter().map(report).collect(), next }
 }
 
-fn report(agent: &Arc<Agent>, deployment: &Deployment, state: &dyn StateView, used: &AgentUse, now: Time) -> AgentReport {
-    let recorded = recorded_status(deployment.recorded_status(&agent.id, state));
+fn report(agent: &Arc<Agent>, deployment: &Deployment, commit: &Commit, used: &AgentUse, now: Time) -> AgentReport {
+    let state = commit.state();
+    let recorded = recorded_status(deployment.recorded_status(&agent.id, &*state));
     AgentReport {
         id: agent.id.to_string(),
         owner: agent.owner.clone(),
@@ -224,14 +239,22 @@ fn report(agent: &Arc<Agent>, deployment: &Deployment, state: &dyn StateView, us
             recorded: recorded.as_str().to_owned(),
             holds: agent.status.stricter(recorded).as_str().to_owned(),
         },
-        instances: instances(agent, deployment, state, used),
+        instances: instances(agent, deployment, &*state, used),
         last_use: used.last.map(Time::seconds),
+        velocity: velocity(agent, commit, now),
         hops_asked: used.asked,
         hops_acted: used.acted,
         logins: logins(agent, deployment, used),
         near_expiry: near_expiry(deployment.logins.dated_of(&agent.id), now),
         never_used: never_used(agent, deployment, used),
     }
+}
+
+fn velocity(agent: &Agent, commit: &Commit, now: Time) -> Vec<VelocityReport> {
+    let used = |effect| commit.velocities().used(&agent.id, effect, now);
+    let report =
+        |(effect, per_hour): (ScopeEffect, u32)| VelocityReport { effect: effect.as_str(), per_hour, used: used(effect) };
+    agent.velocity.iter().map(report).collect()
 }
 
 /// The state says whether one that was suspended is so still.

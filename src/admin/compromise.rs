@@ -92,7 +92,12 @@ fn login(method: AuthMethod) -> CompromisedLogin {
             (true, "have its authority revoke the certificate (a revocation list), or change the name: it still logs in")
         }
         AuthMethod::SelfSignedTls => (true, "replace the registered certificate or key: it still logs in"),
-        AuthMethod::SpiffeJwt | AuthMethod::WorkloadJwt | AuthMethod::SpiffeX509 | AuthMethod::WorkloadX509 => {
+        AuthMethod::SpiffeJwt
+        | AuthMethod::WorkloadJwt
+        | AuthMethod::SpiffeX509
+        | AuthMethod::WorkloadX509
+        | AuthMethod::AttestJwt
+        | AuthMethod::AttestJwtDpop => {
             (false, "what was issued before does not count; see that its issuer vouches for nobody else by now")
         }
     };

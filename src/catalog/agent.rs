@@ -1,6 +1,7 @@
 //! A registered OAuth client with an accountable owner.
 
-use crate::oauth::{ClientId, RuleName};
+use super::api::{Api, ScopeEffect};
+use crate::oauth::{ClientId, RuleName, Scopes};
 
 /// An agent as registered. How it logs in is the concern of `client`; what it may do is the policies'.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,13 @@ pub struct Agent {
     pub bound: BoundTokens,
     /// How often it may ask, where its file says; 0 for as often as it likes.
     pub requests_per_second: Option<u32>,
+    /// How many tokens it may be issued, by what can be done with them.
+    pub velocity: VelocityLimits,
 }
+
+/// The most tokens in an hour that an agent may be issued with a scope of an effect; no limit where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VelocityLimits(Vec<(ScopeEffect, u32)>);
 
 /// Bindings that the tokens of an agent must have. With both set either will do; with neither a token is bound where the client
 /// proves a key by DPoP, or where it must be.
@@ -37,6 +44,29 @@ impl Agent {
     /// It is `client` at the issuer of the trust rule `rule`.
     pub fn is_foreign_client(&self, rule: &RuleName, client: &str) -> bool {
         self.foreign_clients.iter().any(|(known, id)| known == rule && id == client)
+    }
+}
+
+impl VelocityLimits {
+    /// These, each of another effect.
+    pub fn new(limits: Vec<(ScopeEffect, u32)>) -> Self {
+        Self(limits)
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each effect with its limit.
+    pub fn iter(&self) -> impl Iterator<Item = (ScopeEffect, u32)> {
+        self.0.iter().copied()
+    }
+
+    /// Those that a token with `scopes` for `apis` counts against: a scope of it has that effect.
+    pub fn against<'a>(&self, apis: impl Iterator<Item = &'a Api> + Clone, scopes: &Scopes) -> Vec<(ScopeEffect, u32)> {
+        let granted = |api: &'a Api| api.scopes.iter().filter(|(scope, _)| scopes.contains(scope)).map(|(_, info)| info.effect);
+        self.iter().filter(|(effect, _)| apis.clone().flat_map(granted).any(|found| found == *effect)).collect()
     }
 }
 

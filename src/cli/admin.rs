@@ -413,7 +413,8 @@ pub(super) fn remembered(done: &Value) -> Option<String> {
 fn agents(folder: &Offline, wanted: AgentQuery<'_>) -> Result<Value, AdminReason> {
     let mut usage = Usage::default();
     admin::catch_up(&mut usage, &*folder.records)?;
-    Ok(json!(admin::inventory(&folder.deployment, &*folder.commit.state(), &usage, wanted, SystemClock.now())))
+    folder.recall().map_err(AdminReason::Store)?;
+    Ok(json!(admin::inventory(&folder.deployment, &folder.commit, &usage, wanted, SystemClock.now())))
 }
 
 /// The address with these parameters, those that have a value.

@@ -53,8 +53,8 @@ pub(super) struct ChangeOptions {
 pub(super) struct SuspendOptions {
     #[command(flatten)]
     change: ChangeOptions,
-    /// Only this running copy of it, as it is attested: a pod's UID, a job's run
-    #[arg(long)]
+    /// Only this running copy of it, as it is attested: a pod's UID, a job's run, the thumbprint of a key
+    #[arg(long, allow_hyphen_values = true)]
     instance: Option<String>,
 }
 
@@ -128,6 +128,10 @@ fn described(agent: &Value) -> Vec<String> {
         format!("  last use    {}", moment(agent.pointer("/last_use"))),
         format!("  hops        asked for {}, acts in {}", number("/hops_asked"), number("/hops_acted")),
     ];
+    for limit in items(agent, "/velocity") {
+        let of = |pointer: &str| limit.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+        lines.push(format!("  velocity    {}: {} of {} in the last hour", text(limit, "/effect"), of("/used"), of("/per_hour")));
+    }
     for instance in items(agent, "/instances") {
         lines.push(format!("  instance    {}: {}", text(instance, "/instance"), text(instance, "/status")));
     }

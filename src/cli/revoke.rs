@@ -27,7 +27,7 @@ pub(super) struct Options {
     #[arg(long, group = "what", value_name = "ID")]
     agent: Option<String>,
     /// Every token that one attested running copy of an agent asked for or acts in
-    #[arg(long, group = "what", num_args = 2, value_names = ["AGENT", "INSTANCE"])]
+    #[arg(long, group = "what", num_args = 2, value_names = ["AGENT", "INSTANCE"], allow_hyphen_values = true)]
     instance: Option<Vec<String>>,
     /// Every token about this subject: the sub of its tokens, <trust rule>:<id>, or an agent's id
     #[arg(long, group = "what")]

@@ -83,6 +83,7 @@ fn login(context: &AuthContext<'_>, assertion: &VerifiedAssertion) -> Result<Aut
         attested: Some(Attested::from(assertion)),
         confirmation: assertion.confirmation(),
         evidence: Some(assertion.digest()),
+        review: assertion.review(),
         issued: Some(assertion.issued()),
         ..AuthOutcome::new(client, method)
     })

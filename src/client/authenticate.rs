@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::context::{AuthContext, AuthOutcome};
 use super::credentials::{AssertionKind, Presented};
 use super::{
-    AssertionAudience, Attested, AuthMethod, ClientAuths, ClientReason, Credentials, DpopReason, DpopRules, Endpoint,
-    PeerCertificate, ProvenKeys, attestation, dpop, mtls, private_key_jwt, secret,
+    AssertionAudience, Attested, AuthMethod, ClientAttestationRules, ClientAuths, ClientReason, Credentials, DpopReason,
+    DpopRules, Endpoint, PeerCertificate, ProvenKeys, attestation, client_attestation, dpop, mtls, private_key_jwt, secret,
 };
 use crate::catalog::{Agent, Catalog, Status};
 use crate::crypto::Digest;
@@ -53,10 +53,10 @@ pub async fn authenticate(
     trust: &TrustStore,
     credentials: &Credentials,
     fallback: Option<&str>,
-    audience: &AssertionAudience,
+    (audience, attestations): (&AssertionAudience, &ClientAttestationRules),
     now: Time,
 ) -> Result<IdentifiedClient, ClientReason> {
-    let context = AuthContext { logins, catalog, trust, audience, client_id: credentials.client_id(), now };
+    let context = AuthContext { logins, catalog, trust, audience, attestations, client_id: credentials.client_id(), now };
     let certificate = credentials.certificate();
     // One method, and all of it.
     let outcome = match credentials.presented()? {
@@ -65,6 +65,8 @@ pub async fn authenticate(
         Presented::Secret { client, secret } => secret::post(&context, client, secret)?,
         // The client's own assertion, a JWT-SVID or an attestation, by what it says of itself.
         Presented::Assertion { kind, text } => by_assertion(&context, kind, text).await?,
+        // What an attester says of an instance of the client, with a proof of that instance's key.
+        Presented::Attestation { attestation, proof } => client_attestation::prove(&context, attestation, proof).await?,
         // The certificate of the connection, or else the subject token.
         Presented::Nothing => by_connection(&context, certificate, fallback).await?,
     };
@@ -228,6 +230,10 @@ impl AuthenticatedClient {
     /// SHA-256 of the assertion or attestation.
     pub fn evidence(&self) -> Option<Digest> {
         self.outcome.evidence
+    }
+    /// The verdict of the cluster that issued that, by digest, where it was asked.
+    pub fn review(&self) -> Option<Digest> {
+        self.outcome.review
     }
     /// The instant at which that was issued; none where nobody issued anything, as for a secret.
     pub fn issued(&self) -> Option<Time> {

@@ -1,6 +1,6 @@
 //! The types that travel between the engine of client authentication and its methods.
 
-use super::{AssertionAudience, AuthMethod, ClientAuths};
+use super::{AssertionAudience, AuthMethod, ClientAttestationRules, ClientAuths};
 use crate::catalog::Catalog;
 use crate::crypto::Digest;
 use crate::oauth::{ClientId, Confirmation, SingleUse, Subject, Time};
@@ -21,6 +21,7 @@ pub(super) struct AuthContext<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) trust: &'a TrustStore,
     pub(super) audience: &'a AssertionAudience,
+    pub(super) attestations: &'a ClientAttestationRules,
     /// The parameter `client_id`.
     pub(super) client_id: Option<&'a str>,
     pub(super) now: Time,
@@ -40,6 +41,8 @@ pub(super) struct AuthOutcome {
     pub(super) key: Option<Digest>,
     /// SHA-256 of the assertion, attestation or certificate.
     pub(super) evidence: Option<Digest>,
+    /// The verdict of the cluster that issued the attestation, by digest, where it was asked.
+    pub(super) review: Option<Digest>,
     /// The instant at which the assertion, attestation or certificate of a trust rule was issued.
     pub(super) issued: Option<Time>,
     pub(super) single_use: Option<SingleUse>,
@@ -51,8 +54,8 @@ impl AuthOutcome {
     /// The outcome of a credential that says nothing besides who the client is.
     pub(super) fn new(client: ClientId, method: AuthMethod) -> Self {
         let (instance, attested, confirmation, key, single_use) = (None, None, None, None, None);
-        let (evidence, issued, self_only) = (None, None, false);
-        Self { client, method, instance, attested, confirmation, key, evidence, issued, single_use, self_only }
+        let (evidence, review, issued, self_only) = (None, None, None, false);
+        Self { client, method, instance, attested, confirmation, key, evidence, review, issued, single_use, self_only }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{ClientReason, PeerCertificate};
+use super::{ClientAttestationReason, ClientReason, PeerCertificate};
 use crate::catalog::Catalog;
 use crate::jose::Compact;
 use crate::oauth::ClientId;
@@ -22,6 +22,8 @@ pub struct Credentials {
     client_secret: Option<String>,
     client_assertion: Option<String>,
     client_assertion_type: Option<String>,
+    attestation: Option<String>,
+    attestation_proof: Option<String>,
     repeated: Option<&'static str>,
     dpop: Option<String>,
     certificate: Option<PeerCertificate>,
@@ -32,8 +34,19 @@ pub struct Credentials {
 pub(super) enum Presented<'a> {
     Nothing,
     Header(&'a str),
-    Secret { client: &'a str, secret: &'a str },
-    Assertion { kind: AssertionKind, text: &'a str },
+    Secret {
+        client: &'a str,
+        secret: &'a str,
+    },
+    Assertion {
+        kind: AssertionKind,
+        text: &'a str,
+    },
+    /// A client attestation; without a `proof` of its own the DPoP proof is that too.
+    Attestation {
+        attestation: &'a str,
+        proof: Option<&'a str>,
+    },
 }
 
 /// The values of `client_assertion_type`.
@@ -55,6 +68,8 @@ impl Credentials {
             client_secret: text("client_secret"),
             client_assertion: text("client_assertion"),
             client_assertion_type: text("client_assertion_type"),
+            attestation: None,
+            attestation_proof: None,
             repeated: NAMES.into_iter().find(|name| form.all(name).nth(1).is_some()),
             dpop: None,
             certificate: None,
@@ -66,6 +81,13 @@ impl Credentials {
     #[must_use]
     pub fn with_dpop(self, header: Option<&str>) -> Self {
         Self { dpop: header.map(str::to_owned), ..self }
+    }
+
+    /// These credentials with the values of the headers `OAuth-Client-Attestation` and `OAuth-Client-Attestation-PoP`
+    /// (draft-ietf-oauth-attestation-based-client-auth §4, §5.1). The handler has made sure that each comes once at most.
+    #[must_use]
+    pub fn with_attestation(self, attestation: Option<&str>, proof: Option<&str>) -> Self {
+        Self { attestation: attestation.map(str::to_owned), attestation_proof: proof.map(str::to_owned), ..self }
     }
 
     /// These credentials with the certificate that the connection proved.
@@ -89,6 +111,11 @@ impl Credentials {
         self.dpop.is_some()
     }
 
+    /// True when the request had a proof of the key of a client attestation.
+    pub fn has_attestation_proof(&self) -> bool {
+        self.attestation_proof.is_some()
+    }
+
     /// The `Authorization` header, as sent.
     pub(super) fn authorization(&self) -> Option<&str> {
         self.authorization.as_deref()
@@ -99,14 +126,16 @@ impl Credentials {
         self.authorization.is_some()
     }
 
-    /// The registered agent that the request claims to come from, by `client_id` or the `iss` of its assertion. Nobody has
+    /// The registered agent that the request claims to come from, by `client_id`, the `iss` of its assertion or the `sub` of its
+    /// client attestation. Nobody has
     /// proved that: it is for the log of a refusal, which never tells what no file knows.
     pub fn claimed(&self, catalog: &Catalog) -> Option<ClientId> {
-        let issuer = || {
-            let jws = Compact::parse(self.client_assertion.as_deref()?.trim_ascii_end()).ok()?;
-            jws.unverified_claims().ok()?.text("iss").ok()?.map(Cow::into_owned)
+        let claim = |sent: &Option<String>, name| {
+            let jws = Compact::parse(sent.as_deref()?.trim_ascii_end()).ok()?;
+            jws.unverified_claims().ok()?.text(name).ok()?.map(Cow::into_owned)
         };
-        let name = self.client_id.clone().or_else(issuer)?;
+        let asserted = || claim(&self.client_assertion, "iss").or_else(|| claim(&self.attestation, "sub"));
+        let name = self.client_id.clone().or_else(asserted)?;
         ClientId::parse(&name).ok().filter(|client| catalog.agent(client).is_some())
     }
 
@@ -123,6 +152,10 @@ impl Credentials {
             return Err(ClientReason::Repeated(name));
         }
         let assertion = self.client_assertion.is_some() || self.client_assertion_type.is_some();
+        if self.attestation.is_some() || self.attestation_proof.is_some() {
+            let others = assertion || self.authorization.is_some() || self.client_secret.is_some();
+            return if others { Err(ClientReason::Several) } else { self.attestation().map_err(ClientReason::Attestation) };
+        }
         match (self.authorization.as_deref(), self.client_secret.as_deref(), assertion) {
             (None, None, false) => Ok(Presented::Nothing),
             (Some(header), None, false) => Ok(Presented::Header(header)),
@@ -132,6 +165,15 @@ impl Credentials {
             },
             (None, None, true) => self.assertion(),
             _ => Err(ClientReason::Several),
+        }
+    }
+
+    /// A client attestation with a proof of its own, or else with a DPoP proof.
+    fn attestation(&self) -> Result<Presented<'_>, ClientAttestationReason> {
+        let attestation = self.attestation.as_deref().ok_or(ClientAttestationReason::Missing)?;
+        match self.attestation_proof.as_deref() {
+            None if self.dpop.is_none() => Err(ClientAttestationReason::ProofMissing),
+            proof => Ok(Presented::Attestation { attestation, proof }),
         }
     }
 
@@ -169,6 +211,7 @@ mod tests {
             Ok(Presented::Header(header)) => format!("header {header}"),
             Ok(Presented::Secret { client, secret }) => format!("secret {client} {secret}"),
             Ok(Presented::Assertion { kind, text }) => format!("{kind:?} {text}"),
+            Ok(Presented::Attestation { attestation, proof }) => format!("attestation {attestation} {proof:?}"),
             Err(reason) => format!("{reason:?}"),
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use nonce::Nonces;
-use nonce::Worth;
+pub(super) use nonce::Worth;
 pub use reason::DpopReason;
 
 use super::DpopProof;

@@ -11,10 +11,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{
-    AssertionAudience, AuthenticatedClient, ClientAuth, ClientAuths, ClientReason, Credentials, IdentifiedClient, JWT_BEARER,
-    JWT_SPIFFE, hash_secret,
+    AssertionAudience, AuthenticatedClient, ClientAttestationRules, ClientAuth, ClientAuths, ClientReason, Credentials,
+    IdentifiedClient, JWT_BEARER, JWT_SPIFFE, Nonces, hash_secret,
 };
-use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status};
+use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Catalog, Status, VelocityLimits};
+use crate::crypto::MacKey;
 use crate::jose::{Algorithm, KeySet, KeyUse, SigningKey, generate_key};
 use crate::keys::{BundleProfile, KeyLocation, KeySource, RefreshPolicy};
 use crate::oauth::{ClientId, Issuer, RuleName, SpiffePattern, Time, TrustDomain};
@@ -44,6 +45,7 @@ pub(super) struct World {
     pub(super) agents: Vec<Agent>,
     pub(super) logins: Vec<(ClientId, Vec<ClientAuth>)>,
     pub(super) trust: TrustStore,
+    pub(super) challenge_required: bool,
 }
 
 /// The credentials that a request sends.
@@ -52,11 +54,14 @@ pub(super) struct Sent {
     parameters: Vec<(&'static str, String)>,
     header: Option<String>,
     subject_token: Option<String>,
+    attestation: Option<String>,
+    attestation_proof: Option<String>,
+    dpop: Option<String>,
 }
 
 impl World {
     pub(super) fn new(trust: TrustStore) -> Self {
-        Self { agents: Vec::new(), logins: Vec::new(), trust }
+        Self { agents: Vec::new(), logins: Vec::new(), trust, challenge_required: false }
     }
 
     pub(super) fn agent(self, id: &str, logins: Vec<ClientAuth>) -> Self {
@@ -68,7 +73,17 @@ impl World {
         let (owner, team) = ("dana@acme.example".to_owned(), "research".to_owned());
         let (foreign_clients, bound, requests_per_second) = (Vec::new(), BoundTokens::default(), None);
         let (known, kind) = (id.clone(), AgentKind::AiAgent);
-        self.agents.push(Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second });
+        self.agents.push(Agent {
+            id,
+            owner,
+            team,
+            kind,
+            status,
+            foreign_clients,
+            bound,
+            requests_per_second,
+            velocity: VelocityLimits::default(),
+        });
         self.logins.push((known, logins));
         self
     }
@@ -88,9 +103,12 @@ impl World {
         let catalog = Catalog::new(self.agents, Vec::<Api>::new(), &[]).unwrap();
         let logins = ClientAuths::new(self.logins).unwrap();
         let audience = AssertionAudience { issuer: Issuer::parse(ISSUER).unwrap(), token_endpoint: ENDPOINT.to_owned() };
-        let credentials = Credentials::new(&sent.form(), sent.header.as_deref());
+        let credentials = Credentials::new(&sent.form(), sent.header.as_deref()).with_dpop(sent.dpop.as_deref());
+        let credentials = credentials.with_attestation(sent.attestation.as_deref(), sent.attestation_proof.as_deref());
         let subject_token = sent.subject_token.as_deref();
-        let client = super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, &audience, NOW);
+        let rules = ClientAttestationRules { challenge_required: self.challenge_required, ..attestation_rules() };
+        let rules = (&audience, &rules);
+        let client = super::authenticate(&logins, &catalog, &self.trust, &credentials, subject_token, rules, NOW);
         run(Box::pin(client))
     }
 
@@ -126,6 +144,18 @@ impl Sent {
         Self { subject_token: Some(text.to_owned()), ..Self::default() }
     }
 
+    pub(super) fn attested(attestation: &str, proof: Option<&str>) -> Self {
+        Self { attestation: Some(attestation.to_owned()), attestation_proof: proof.map(str::to_owned), ..Self::default() }
+    }
+
+    pub(super) fn attestation_proof(proof: &str) -> Self {
+        Self { attestation_proof: Some(proof.to_owned()), ..Self::default() }
+    }
+
+    pub(super) fn dpop(proof: &str) -> Self {
+        Self { dpop: Some(proof.to_owned()), ..Self::default() }
+    }
+
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
         self.parameters.push((name, value.to_owned()));
         self
@@ -134,7 +164,14 @@ impl Sent {
     /// Both at once.
     pub(super) fn and(self, other: Self) -> Self {
         let parameters = self.parameters.into_iter().chain(other.parameters).collect();
-        Self { parameters, header: self.header.or(other.header), subject_token: self.subject_token.or(other.subject_token) }
+        Self {
+            parameters,
+            header: self.header.or(other.header),
+            subject_token: self.subject_token.or(other.subject_token),
+            attestation: self.attestation.or(other.attestation),
+            attestation_proof: self.attestation_proof.or(other.attestation_proof),
+            dpop: self.dpop.or(other.dpop),
+        }
     }
 
     fn form(&self) -> Form {
@@ -219,6 +256,36 @@ pub(super) fn federation() -> TrustStore {
     let silent = parts("silent", TrustKind::Oidc, issuer(SILENT), workload, KeySource::Remote(nowhere, impatient));
     let rules = [spire, cluster, people, silent].map(|parts| TrustRule::new(parts).unwrap());
     TrustStore::new(rules.into(), None).unwrap()
+}
+
+pub(super) const ATTESTER: &str = "https://attester.acme.example";
+pub(super) static ATTESTER_KEY: LazyLock<SigningKey> = LazyLock::new(|| key(Algorithm::ES256));
+
+/// Two attesters; the keys of the second cannot be had where it is `silent`.
+pub(super) fn attesters(silent: bool) -> TrustStore {
+    let issuer = |text: &str| IssuerSelector::Issuer(Issuer::parse(text).unwrap());
+    let fixed = |key: &SigningKey| KeySource::Fixed(Arc::new(KeySet::of_signing_keys([key])));
+    let impatient = RefreshPolicy { wait_max: Duration::from_millis(5), ..RefreshPolicy::default() };
+    let nowhere = KeySource::Remote(KeyLocation::Uri("https://silent.example/jwks".parse().unwrap()), impatient);
+    let attester = |name: &str, iss: &str, keys| {
+        let whole = parts(name, TrustKind::ClientAttester, issuer(iss), SubjectKind::Workload, keys);
+        TrustRule::new(TrustRuleParts { audiences: Vec::new(), ..whole }).unwrap()
+    };
+    let second = if silent { nowhere } else { fixed(&CLUSTER_KEY) };
+    TrustStore::new(vec![attester("attester", ATTESTER, fixed(&ATTESTER_KEY)), attester("second", SILENT, second)], None).unwrap()
+}
+
+pub(super) fn attested_by(rule: &str, dpop: bool) -> ClientAuth {
+    ClientAuth::ClientAttestation { rule: RuleName::parse(rule).unwrap(), dpop }
+}
+
+pub(super) fn attestation_rules() -> ClientAttestationRules {
+    ClientAttestationRules {
+        age_max: Duration::from_secs(60),
+        known: Arc::default(),
+        challenges: Nonces::of_challenges(MacKey::new(&[7; 32])),
+        challenge_required: false,
+    }
 }
 
 /// A SPIFFE trust domain whose bundle cannot be had.

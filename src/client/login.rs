@@ -67,6 +67,13 @@ pub enum ClientAuth {
         /// The requirements on the certificate; all of them.
         matchers: Vec<Requirement>,
     },
+    /// A client attestation under a trust rule of kind `client_attester` (draft-ietf-oauth-attestation-based-client-auth).
+    ClientAttestation {
+        /// The rule.
+        rule: RuleName,
+        /// True where a DPoP proof shows the key of the instance; else a JWT of its own does.
+        dpop: bool,
+    },
     /// A client secret (RFC 6749 §2.3.1).
     Secret {
         /// The [`super::hash_secret`] of the secret.
@@ -87,6 +94,7 @@ pub struct ClientAuths {
     certificates: HashMap<ClientId, Vec<CertificateLogin>>,
     svids: HashMap<Box<str>, ClientId>,
     workloads: HashMap<RuleName, Vec<WorkloadLogin>>,
+    attested: HashMap<ClientId, Vec<AttestedLogin>>,
     dated: HashMap<ClientId, Vec<Dated>>,
     /// Some client publishes its keys.
     publishes: bool,
@@ -155,6 +163,12 @@ struct SecretLogin {
 struct WorkloadLogin {
     agent: ClientId,
     requirements: Vec<Requirement>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct AttestedLogin {
+    rule: RuleName,
+    dpop: bool,
 }
 
 /// The logins that an unknown client's secret is compared with; nothing can prove them.
@@ -236,6 +250,7 @@ impl ClientAuths {
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
             (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(assertion),
+            (SubjectKind::Workload, TrustKind::ClientAttester) => self.by_attestation(assertion),
             (SubjectKind::Workload, _) => self.by_claims(assertion),
         };
         agents.sort_unstable();
@@ -255,10 +270,13 @@ impl ClientAuths {
     pub fn methods_of(&self, client: &ClientId) -> Vec<AuthMethod> {
         let secrets = self.secrets.get(client).map(Vec::as_slice).unwrap_or_default();
         let workloads = || self.workloads.values().flatten();
+        let attested = |dpop| self.attested_logins(client).iter().any(|login| login.dpop == dpop);
         let methods = [
             (AuthMethod::PrivateKeyJwt, !self.keys_of(client).is_empty()),
             (AuthMethod::SpiffeJwt, self.spiffe.values().any(|agent| agent == client)),
             (AuthMethod::WorkloadJwt, workloads().any(|login| login.agent == *client)),
+            (AuthMethod::AttestJwt, attested(false)),
+            (AuthMethod::AttestJwtDpop, attested(true)),
             (AuthMethod::SecretBasic, secrets.iter().any(|login| login.basic)),
             (AuthMethod::SecretPost, secrets.iter().any(|login| login.post)),
         ];
@@ -269,6 +287,20 @@ impl ClientAuths {
             }
         }
         methods
+    }
+
+    /// The trust rules by whose client attestations agents log in, in no order, each as often as an agent names it.
+    pub fn attesters(&self) -> impl Iterator<Item = &RuleName> {
+        self.attested.values().flatten().map(|login| &login.rule)
+    }
+
+    /// True where client attestations under `rule` log `client` in, their key being shown so.
+    pub(super) fn takes_attestation(&self, client: &ClientId, rule: &RuleName, dpop: bool) -> bool {
+        self.attested_logins(client).iter().any(|login| login.rule == *rule && login.dpop == dpop)
+    }
+
+    fn attested_logins(&self, client: &ClientId) -> &[AttestedLogin] {
+        self.attested.get(client).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The keys that `client` may sign its assertions with; none for an unknown client.
@@ -316,6 +348,15 @@ impl ClientAuths {
         id.patterns().filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
     }
 
+    /// The agent that a client attestation names, where it logs in by those of that rule. Which proof it needs besides is its own
+    /// login's matter.
+    fn by_attestation(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
+        let named = assertion.claims().text("sub").ok().flatten().and_then(|sub| ClientId::parse(&sub).ok());
+        let known = named.and_then(|client| self.attested.get_key_value(&client));
+        let rule = assertion.rule().name();
+        known.filter(|(_, logins)| logins.iter().any(|login| login.rule == *rule)).map(|(client, _)| client).into_iter().collect()
+    }
+
     fn by_claims(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
         let claims = assertion.claims();
         let logins = self.workloads.get(assertion.rule().name()).map(Vec::as_slice).unwrap_or_default();
@@ -356,6 +397,12 @@ impl ClientAuths {
             ClientAuth::WorkloadJwt { rule, matchers } => self.add_workload(agent, rule, matchers),
             ClientAuth::WorkloadX509 { matchers, .. } if matchers.is_empty() => Err(LoginReason::NoRequirement),
             ClientAuth::WorkloadX509 { rule, matchers } => self.add_certificate(agent, CertificateLogin::Rule { rule, matchers }),
+            ClientAuth::ClientAttestation { rule, dpop } => {
+                let (logins, login) = (self.attested.entry(agent.clone()).or_default(), AttestedLogin { rule, dpop });
+                let repeated = logins.contains(&login);
+                logins.push(login);
+                if repeated { Err(LoginReason::Repeated) } else { Ok(()) }
+            }
             ClientAuth::Secret { basic: false, post: false, .. } => Err(LoginReason::NoPlace),
             ClientAuth::Secret { digest, basic, post } => {
                 self.secrets.entry(agent.clone()).or_default().push(SecretLogin { digest, basic, post });

@@ -19,6 +19,10 @@ pub enum AuthMethod {
     SpiffeX509,
     /// A certificate under a trust rule of kind `x509`.
     WorkloadX509,
+    /// A client attestation, its key shown by a JWT of its own (draft-ietf-oauth-attestation-based-client-auth §5.1).
+    AttestJwt,
+    /// A client attestation, its key shown by a DPoP proof (draft-ietf-oauth-attestation-based-client-auth §5.2).
+    AttestJwtDpop,
     /// RFC 6749 §2.3.1, `Authorization: Basic`.
     SecretBasic,
     /// RFC 6749 §2.3.1, in the body.
@@ -45,6 +49,8 @@ impl AuthMethod {
             Self::SelfSignedTls => "self_signed_tls_client_auth",
             Self::SpiffeX509 => "spiffe_x509",
             Self::WorkloadX509 => "workload_x509",
+            Self::AttestJwt => "attest_jwt_client_auth",
+            Self::AttestJwtDpop => "attest_jwt_client_auth_dpop",
             Self::SecretBasic => "client_secret_basic",
             Self::SecretPost => "client_secret_post",
         }

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use super::MissingProof;
+use super::claim::kind_of;
+use super::{ClientAttestationReason, MissingProof};
 use crate::jose::JoseReason;
 use crate::trust::{TrustReason, TrustRefusal};
 use crate::x509::X509Reason;
@@ -54,6 +55,8 @@ pub enum ClientReason {
     NoAgent,
     /// The attestation or certificate logs in several agents, and `client_id` does not say which.
     SeveralAgents,
+    /// The client attestation or its proof does not log in.
+    Attestation(ClientAttestationReason),
     /// The certificate of the connection does not log in the client that `client_id` names.
     Certificate(CertificateReason),
     /// The attestation is bound to a key that the request did not prove.
@@ -137,7 +140,7 @@ impl ClientReason {
     /// The meaning of a trust rule's refusal for a login.
     pub(super) fn of_trust(refused: TrustRefusal) -> Self {
         match refused.reason() {
-            reason @ TrustReason::KeysUnavailable => Self::KeysUnavailable(reason),
+            reason if reason.is_no_verdict() => Self::KeysUnavailable(reason),
             _ => Self::Trust(refused),
         }
     }
@@ -163,6 +166,12 @@ impl From<CertificateReason> for ClientReason {
             CertificateReason::Chain(X509Reason::ListExpired) => Self::KeysUnavailable(TrustReason::ListExpired),
             reason => Self::Certificate(reason),
         }
+    }
+}
+
+impl From<ClientAttestationReason> for ClientReason {
+    fn from(reason: ClientAttestationReason) -> Self {
+        Self::Attestation(reason)
     }
 }
 
@@ -198,7 +207,7 @@ impl fmt::Display for ClientReason {
             }
             Self::Several => concat!(
                 "one request must use one method of client authentication: ",
-                "the Authorization header, client_secret or client_assertion"
+                "the Authorization header, client_secret, client_assertion or OAuth-Client-Attestation"
             ),
             Self::Repeated(name) => return write!(f, "{name} must not be repeated"),
             Self::Scheme => "the Authorization header: the only scheme for client authentication here is Basic",
@@ -226,7 +235,9 @@ impl fmt::Display for ClientReason {
                 "use urn:ietf:params:oauth:client-assertion-type:jwt-bearer for other JWTs"
             ),
             Self::KeysUnavailable(reason @ TrustReason::ListExpired) => return write!(f, "the client certificate: {reason}"),
+            Self::KeysUnavailable(reason @ TrustReason::ReviewUnavailable) => return reason.fmt(f),
             Self::KeysUnavailable(_) => "the keys that verify the attestation cannot be had at the moment; try again later",
+            Self::Attestation(reason) => return reason.fmt(f),
             Self::SeveralAgents => "the credential fits several agents; send the id of one of them as client_id",
             Self::Certificate(CertificateReason::Itself(reason)) => return write!(f, "the client certificate: {reason}"),
             Self::Certificate(_) => concat!(
@@ -251,6 +262,7 @@ impl Error for ClientReason {
             Self::Trust(refused) => Some(refused),
             Self::KeysUnavailable(reason) => Some(reason),
             Self::Assertion(reason) => Some(reason),
+            Self::Attestation(reason) => reason.source(),
             Self::Certificate(reason) | Self::CertificateAlone(reason) => Some(reason),
             _ => None,
         }
@@ -300,11 +312,3 @@ impl fmt::Display for CertificateReason {
 }
 
 impl Error for CertificateReason {}
-
-/// The type of a claim of assertions and proofs, for sentences; dates in milliseconds lie beyond every calendar.
-pub(super) fn kind_of(claim: &str) -> &'static str {
-    match claim {
-        "exp" | "iat" | "nbf" => "a number of seconds since 1970",
-        _ => "a string",
-    }
-}

@@ -1,6 +1,7 @@
 //! What requests can fill.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 named! {
     /// What is bounded and shared.
@@ -17,6 +18,42 @@ named! {
         StatusTokens = "status_tokens",
         /// Requests that wait for the commit.
         Queue = "queue",
+        /// Revocations and suspensions that wait for it, in places that nothing else can take.
+        Revocations = "revocations",
+        /// Refusals that wait to be recorded.
+        Refusals = "refusals",
+    }
+}
+
+/// How full a bound is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// The places that are taken.
+    pub taken: usize,
+    /// The places that there are.
+    pub places: usize,
+}
+
+impl Fill {
+    /// So many taken of so many places.
+    pub fn of(taken: usize, places: usize) -> Self {
+        Self { taken, places }
+    }
+}
+
+/// How often somebody wanted more of each than his share, since this process began.
+static EXHAUSTED: [AtomicU64; Capacity::NAMES.len()] = [const { AtomicU64::new(0) }; Capacity::NAMES.len()];
+
+impl Capacity {
+    /// Somebody wants more of it than his share.
+    pub(super) fn note_exhausted(self) {
+        let counter = EXHAUSTED.get(self as usize);
+        counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
+    }
+
+    /// How often somebody wanted more of it than his share, since this process began.
+    pub fn exhausted(self) -> u64 {
+        EXHAUSTED.get(self as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 }
 
@@ -29,6 +66,8 @@ impl fmt::Display for Capacity {
             Self::Tasks => "open tasks",
             Self::StatusTokens => "tokens in status lists",
             Self::Queue => "requests under way",
+            Self::Revocations => "revocations under way",
+            Self::Refusals => "refusals that wait to be recorded",
         })
     }
 }

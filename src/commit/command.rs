@@ -18,6 +18,7 @@ use super::status_lists::StatusLists;
 use super::subject_keys::{Disclosed, SealFailure, SubjectKeys};
 use super::tasks::{SealedTask, TermsSealer};
 use super::unrecorded::UnrecordedSum;
+use super::velocity::Velocities;
 use crate::crypto::Digest;
 use crate::oauth::{GenerationKey, Jti, SingleUse, StatusPlace, Time, Txn};
 
@@ -127,6 +128,7 @@ pub(super) struct CommitFacts<'a> {
     pub(super) state: &'a State,
     pub(super) replay: &'a ReplayCache,
     pub(super) lists: &'a StatusLists,
+    pub(super) velocities: &'a Velocities,
     pub(super) limits: &'a Limits,
 }
 
@@ -134,6 +136,7 @@ pub(super) struct CommitFacts<'a> {
 pub(super) struct WriterMemory {
     pub(super) state: Arc<State>,
     pub(super) lists: Arc<StatusLists>,
+    pub(super) velocities: Arc<Velocities>,
     pub(super) replay: ReplayCache,
     pub(super) keys: SubjectKeys,
     pub(super) terms: TermsSealer,
@@ -350,8 +353,8 @@ impl Staging<'_> {
     }
 
     fn facts(&self) -> CommitFacts<'_> {
-        let WriterMemory { state, lists, replay, .. } = &*self.memory;
-        CommitFacts { at: self.batch.at, state, replay, lists, limits: self.limits }
+        let WriterMemory { state, lists, velocities, replay, .. } = &*self.memory;
+        CommitFacts { at: self.batch.at, state, replay, lists, velocities, limits: self.limits }
     }
 }
 

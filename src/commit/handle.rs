@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::alarm::Alarm;
+use super::capacity::{Capacity, Fill};
 use super::change::{PendingChange, REASON_MAX, StateChange};
 use super::command::{CommitCommand, Message, Reply, SINGLE_USE_MAX, WriterMemory};
 use super::commands::{
@@ -17,6 +18,7 @@ use super::commands::{
     ProbeCommand, RecordHop, RefusalCommand, ResumeCommand, RetentionCommand, RewrapCommand, SpendCommand, SuspendedCommand,
     WithholdCommand,
 };
+use super::commit_keys::CommitKeys;
 use super::contract::{CommitStore, ConfiguredPrincipal, KeyList, StoreReason};
 use super::fold::StateHash;
 use super::hindrance::Hindrance;
@@ -25,11 +27,12 @@ use super::receipt::{CommitReason, Durable, Receipt};
 use super::replay_cache::{ReplayCache, SpentValues};
 use super::state::State;
 use super::status_lists::StatusLists;
-use super::subject_keys::{RewrapProgress, RewrapStep, RootKey, SubjectKeys};
+use super::subject_keys::{RewrapProgress, RewrapStep, SubjectKeys};
 use super::tasks::TermsSealer;
 use super::unrecorded::UnrecordedSum;
+use super::velocity::{CountedToken, Velocities};
 use super::writer::{Writer, WriterParts};
-use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason};
+use crate::crypto::Digest;
 use crate::ledger::record::{KeyCheck, RefusalRecord, RetentionRecord, StateCause};
 use crate::lifecycle::{Revocation, StatusChange, Transition};
 use crate::oauth::{ClientId, Clock, GenerationKey, ShareKey, SingleUse, TaskId, Time};
@@ -43,39 +46,6 @@ pub struct Commit {
     shared: Arc<CommitShared>,
 }
 
-/// The purpose of the key that seals the terms of tasks.
-pub const TASK_TERMS: &str = "task terms";
-
-/// The purpose of the key of the sum of everything that no record holds.
-pub const SUM: &str = "sum";
-
-/// The keys of the commit. They must not lie where the store and its backups do.
-#[derive(Debug)]
-pub struct CommitKeys {
-    /// The key under which the keys of subjects are wrapped.
-    pub root: RootKey,
-    /// The keys under which the terms of tasks are sealed.
-    pub terms: Arc<MessageKeys>,
-    /// The keys of the sum of everything that no record holds, the current one first.
-    pub sums: Vec<MacKey>,
-    /// All that the key folder lists: those that records name must be among them.
-    pub listed: KeyList,
-}
-
-impl CommitKeys {
-    /// The keys that come from the root key, and from the secret of what lies in the store besides records.
-    ///
-    /// # Errors
-    /// None for 32 bytes; the type of the primitive allows one.
-    pub fn of_secrets(root: &[u8; 32], state: &[u8; 32]) -> Result<Self, SealReason> {
-        let state = MacKey::new(state);
-        let terms = MessageKeys::new(&state.derive(TASK_TERMS));
-        let id = MacKey::new(root).derive("id").map(|byte| format!("{byte:02x}")).concat();
-        let (root, sums) = (RootKey { key: Arc::new(SealKey::new(root)?), ids: vec![id] }, vec![MacKey::new(&state.derive(SUM))]);
-        Ok(Self { root, terms: Arc::new(terms), sums, listed: KeyList::new() })
-    }
-}
-
 #[derive(Debug)]
 struct CommitShared {
     writer: Sender<Message>,
@@ -87,6 +57,8 @@ struct CommitShared {
     state: Arc<State>,
     spent: Arc<SpentValues>,
     lists: Arc<StatusLists>,
+    velocities: Arc<Velocities>,
+    subject_keys: Arc<AtomicUsize>,
     terms: TermsSealer,
     durable: Durable,
     limits: Limits,
@@ -123,6 +95,7 @@ impl Commit {
         let memory = WriterMemory {
             state: Arc::new(State::suspending(suspended)),
             lists: StatusLists::new(limits.status),
+            velocities: Arc::default(),
             replay: ReplayCache::new(limits.single_use),
             keys: SubjectKeys::new(keys.root, limits.subject_keys),
             terms: TermsSealer::new(keys.terms),
@@ -132,13 +105,15 @@ impl Commit {
         };
         let shared = Arc::new(CommitShared {
             writer,
-            issues: Queue::new(limits.issues),
-            revocations: Queue::new(limits.revocations),
-            refusals: Queue::new(limits.refusals),
+            issues: Queue::new(Capacity::Queue, limits.issues),
+            revocations: Queue::new(Capacity::Revocations, limits.revocations),
+            refusals: Queue::new(Capacity::Refusals, limits.refusals),
             quota: Arc::new(Quota::new(limits.refusals_per_minute)),
             state: Arc::clone(&memory.state),
             spent: memory.replay.spent(),
             lists: Arc::clone(&memory.lists),
+            velocities: Arc::clone(&memory.velocities),
+            subject_keys: memory.keys.held(),
             terms: memory.terms.clone(),
             durable: Durable::default(),
             limits: limits.clone(),
@@ -346,9 +321,44 @@ impl Commit {
         &self.shared.limits
     }
 
+    /// How much of `of` is taken now.
+    pub fn fill(&self, of: Capacity) -> Fill {
+        let CommitShared { issues, revocations, refusals, state, spent, lists, limits, .. } = &*self.shared;
+        match of {
+            Capacity::SingleUse => spent.fill(limits.single_use),
+            Capacity::LongSingleUse => spent.fill_of_long(limits.single_use),
+            Capacity::LiveEntries => Fill::of(state.len(), limits.generations),
+            Capacity::Tasks => Fill::of(state.tasks_len(), limits.tasks),
+            Capacity::StatusTokens => Fill::of(lists.len(), limits.status),
+            Capacity::Queue => issues.fill(),
+            Capacity::Revocations => revocations.fill(),
+            Capacity::Refusals => refusals.fill(),
+        }
+    }
+
+    /// The keys of subjects that are held in memory.
+    pub fn subject_keys(&self) -> Fill {
+        Fill::of(self.shared.subject_keys.load(Ordering::Relaxed), self.shared.limits.subject_keys)
+    }
+
+    /// How many refusals of clients that proved themselves were counted and not recorded since the start.
+    pub fn unrecorded_refusals(&self) -> u64 {
+        self.shared.quota.unrecorded()
+    }
+
     /// The status lists.
     pub fn status_lists(&self) -> &Arc<StatusLists> {
         &self.shared.lists
+    }
+
+    /// The tokens of the last hour that count against limits of their agents.
+    pub fn velocities(&self) -> &Velocities {
+        &self.shared.velocities
+    }
+
+    /// Counts a token that was issued at `at`, before this process began.
+    pub fn recall(&self, token: &CountedToken, at: Time) {
+        self.shared.velocities.count(token, at);
     }
 
     /// The principals in force when a configuration was last taken up; none before one ever was.

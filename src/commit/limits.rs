@@ -1,10 +1,11 @@
 //! The bounds of the commit.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::capacity::Capacity;
+use super::capacity::{Capacity, Fill};
 use super::receipt::CommitReason;
 use super::shares::Shares;
 use crate::oauth::{ClientId, ShareKey, Time};
@@ -71,6 +72,7 @@ impl Default for Limits {
 /// Places in the queue of the commit, for one kind of command: shared, so that one client cannot take those of all others.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
+    of: Capacity,
     places: usize,
     taken: Arc<Mutex<Shares>>,
 }
@@ -83,8 +85,12 @@ pub(super) struct QueuePlace {
 }
 
 impl Queue {
-    pub(super) fn new(places: usize) -> Self {
-        Self { places, taken: Arc::default() }
+    pub(super) fn new(of: Capacity, places: usize) -> Self {
+        Self { of, places, taken: Arc::default() }
+    }
+
+    pub(super) fn fill(&self) -> Fill {
+        Fill::of(self.shares().held(), self.places)
     }
 
     /// A place for a command of `who`. Operators have no limit but that of the queue.
@@ -93,7 +99,7 @@ impl Queue {
     /// `Full`, `Share`.
     pub(super) fn place(&self, who: ShareKey) -> Result<QueuePlace, CommitReason> {
         let mut shares = self.shares();
-        shares.room((Capacity::Queue, self.places), who, 1, || 1)?;
+        shares.room((self.of, self.places), who, 1, || 1)?;
         shares.take(who, 1);
         Ok(QueuePlace { queue: self.clone(), who })
     }
@@ -113,6 +119,7 @@ impl Drop for QueuePlace {
 #[derive(Debug)]
 pub(super) struct Quota {
     per_minute: u32,
+    unrecorded: AtomicU64,
     agents: Mutex<HashMap<ClientId, Count>>,
 }
 
@@ -125,7 +132,7 @@ struct Count {
 
 impl Quota {
     pub(super) fn new(per_minute: u32) -> Self {
-        Self { per_minute, agents: Mutex::default() }
+        Self { per_minute, unrecorded: AtomicU64::new(0), agents: Mutex::default() }
     }
 
     /// Takes a place for a refusal of `agent` at `at`, with the number that went unrecorded before it; or counts it as
@@ -142,6 +149,7 @@ impl Quota {
         }
         if count.recorded >= self.per_minute {
             count.suppressed += 1;
+            self.unrecorded.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         count.recorded += 1;
@@ -166,6 +174,11 @@ impl Quota {
         }
     }
 
+    /// How many refusals were over the quota of their agent since the start.
+    pub(super) fn unrecorded(&self) -> u64 {
+        self.unrecorded.load(Ordering::Relaxed)
+    }
+
     fn agents(&self) -> MutexGuard<'_, HashMap<ClientId, Count>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -182,7 +195,7 @@ mod tests {
 
     #[test]
     fn one_client_leaves_places_for_others_and_operators_have_all() {
-        let queue = Queue::new(8);
+        let queue = Queue::new(Capacity::Queue, 8);
         let client = |id: &str| ShareKey::of(&ClientId::parse(id).unwrap());
         let all = |who| std::iter::from_fn(|| queue.place(who).ok()).collect::<Vec<QueuePlace>>();
         let taken = all(client("a"));

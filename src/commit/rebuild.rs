@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
+use super::commit_keys::CommitKeys;
 use super::contract::{Batch, CommitStore, NewCheckpoint, Recovered, Row, StateChangeRow, StateRow, StoreReason};
 use super::entry::RecordedTask;
 use super::fold::Fold;
 use super::fold_reason::FoldReason;
-use super::handle::CommitKeys;
 use super::named_fold::{NamedFold, folded};
 use super::recorded::RecordedState;
 use super::tasks::TermsSealer;

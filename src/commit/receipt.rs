@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::capacity::Capacity;
+use crate::catalog::ScopeEffect;
 use crate::crypto::Digest;
 use crate::oauth::{Jti, Time, Txn};
 
@@ -78,6 +79,9 @@ pub enum CommitReason {
     Full(Capacity, u32),
     /// The client holds as much of this as is left to all others; after so many seconds the next place is given back.
     Share(Capacity, u32),
+    /// The agent was issued as many tokens in an hour as it may with a scope of this effect: so many. After so many seconds it
+    /// may have the next.
+    Velocity(ScopeEffect, u32, u32),
     /// The store cannot serve, or the server is closing.
     Unavailable,
     /// The clock stands behind the newest record.
@@ -99,14 +103,15 @@ impl CommitReason {
     /// The time in seconds after which it is worth trying again, where it is.
     pub fn retry_after(self) -> Option<u32> {
         match self {
-            Self::Full(_, seconds) | Self::Share(_, seconds) => Some(seconds.max(1)),
+            Self::Full(_, seconds) | Self::Share(_, seconds) | Self::Velocity(.., seconds) => Some(seconds.max(1)),
             reason => reason.is_temporary().then_some(1),
         }
     }
 
     /// True where the same may succeed later, whatever it is.
     pub fn is_temporary(self) -> bool {
-        matches!(self, Self::Busy | Self::Full(..) | Self::Share(..) | Self::Unavailable | Self::ClockBehind | Self::ClockDoubted)
+        let of_client = matches!(self, Self::Share(..) | Self::Velocity(..));
+        of_client || matches!(self, Self::Busy | Self::Full(..) | Self::Unavailable | Self::ClockBehind | Self::ClockDoubted)
     }
 }
 
@@ -120,6 +125,14 @@ impl fmt::Display for CommitReason {
                 return write!(
                     f,
                     "this client has as many {bound} as are left to all others; the next place is free in {seconds} s"
+                );
+            }
+            Self::Velocity(effect, per_hour, seconds) => {
+                let effect = effect.as_str();
+                return write!(
+                    f,
+                    "this client may be issued {per_hour} tokens in an hour with a scope whose effect is {effect}; ask for the \
+                     next in {seconds} s, or for other scopes"
                 );
             }
             Self::Died => "something that this request depends on has ended or is suspended, so nothing can be issued from it",

@@ -1,11 +1,14 @@
 //! The state that follows from the records: generations, tasks with their budgets, what the configuration has in force, and
 //! the keys of this server.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod rows;
 
-use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StateRow, StoreReason};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use super::contract::{ConfiguredPrincipal, KeyList, StateChangeRow, StoreReason};
 use super::effect::{Effect, TaskOpening, Thing, joins};
-use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, opened_by, packed, unpacked};
+use super::entry::{EntryKey, RecordedGeneration, RecordedKey, RecordedTask, opened_by};
 use super::expiry::{ExpiryQueue, is_over};
 use super::fold_reason::FoldReason;
 use super::retained::{RetentionChange, RetentionState};
@@ -18,7 +21,7 @@ use crate::oauth::{ClientId, GenerationKey, TaskId, Time, Txn};
 #[derive(Clone, Debug, Default)]
 pub struct RecordedState {
     generations: HashMap<GenerationKey, RecordedGeneration>,
-    tasks: HashMap<TaskId, RecordedTask>,
+    tasks: BTreeMap<TaskId, RecordedTask>,
     /// None before a configuration was ever taken up.
     in_force: Option<BTreeSet<ConfiguredPrincipal>>,
     keys: BTreeMap<KeyCheck, RecordedKey>,
@@ -114,6 +117,12 @@ impl RecordedState {
     /// Every task that is remembered.
     pub fn tasks(&self) -> impl Iterator<Item = (&TaskId, &RecordedTask)> {
         self.tasks.iter()
+    }
+
+    /// The ids of tasks below `after`, or of all, the highest first: that of the task that was opened last.
+    pub(super) fn tasks_before(&self, after: Option<TaskId>) -> impl Iterator<Item = &TaskId> {
+        let end = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.tasks.range((Bound::Unbounded, end)).rev().map(|(id, _)| id)
     }
 
     /// Every thing that is not simply in generation 0.
@@ -453,47 +462,5 @@ impl RecordedState {
             (before != after).then(|| StateChangeRow { key: key.packed(), before, after })
         };
         changed.into_iter().filter_map(change).collect()
-    }
-
-    fn packed(&self, key: &EntryKey) -> Option<Vec<u8>> {
-        match key {
-            EntryKey::Generation(key) => self.generations.get(key).map(RecordedGeneration::packed),
-            EntryKey::Task(id) => self.tasks.get(id).map(RecordedTask::packed),
-            EntryKey::Principal(principal) => {
-                self.in_force.as_ref().is_some_and(|known| known.contains(principal)).then(Vec::new)
-            }
-            EntryKey::Key(check) => self.keys.get(check).map(RecordedKey::packed),
-            EntryKey::Configured => self.in_force.is_some().then(Vec::new),
-            EntryKey::Hold(txn) => self.retention.holds.get(txn).map(packed),
-            EntryKey::Archive => self.retention.archive.as_ref().map(packed),
-            EntryKey::First => Some(self.retention.first).filter(|first| *first > 0).map(|first| packed(&first)),
-        }
-    }
-
-    /// Every entry, in no particular order.
-    pub fn rows(&self) -> Vec<StateRow> {
-        let generations = self.generations.keys().map(|key| EntryKey::Generation(*key));
-        let tasks = self.tasks.keys().map(|id| EntryKey::Task(*id));
-        let principals = self.in_force.iter().flatten().map(|principal| EntryKey::Principal(principal.clone()));
-        let keys = self.keys.keys().map(|check| EntryKey::Key(check.clone()));
-        let holds = self.retention.holds.keys().map(|txn| EntryKey::Hold(*txn));
-        let single = [EntryKey::Configured, EntryKey::Archive, EntryKey::First];
-        let all = generations.chain(tasks).chain(principals).chain(keys).chain(holds).chain(single);
-        all.filter_map(|key| Some(StateRow { value: self.packed(&key)?, key: key.packed() })).collect()
-    }
-
-    /// Takes up one stored entry.
-    pub(super) fn read(&mut self, row: &StateRow) -> Option<()> {
-        match EntryKey::read(&row.key)? {
-            EntryKey::Generation(key) => self.put(key, RecordedGeneration::read(&row.value)?),
-            EntryKey::Task(id) => self.keep_task(id, RecordedTask::read(&row.value)?),
-            EntryKey::Principal(principal) => self.in_force.get_or_insert_default().extend([principal]),
-            EntryKey::Key(check) => drop(self.keys.insert(check, RecordedKey::read(&row.value)?)),
-            EntryKey::Configured => self.in_force.get_or_insert_default().extend([]),
-            EntryKey::Hold(txn) => drop(self.retention.holds.insert(txn, unpacked(&row.value)?)),
-            EntryKey::Archive => self.retention.archive = Some(unpacked(&row.value)?),
-            EntryKey::First => self.retention.first = unpacked(&row.value)?,
-        }
-        Some(())
     }
 }

@@ -2,10 +2,10 @@
 //! may look at.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::capacity::Capacity;
+use super::capacity::{Capacity, Fill};
 use super::expiry::ExpiryQueue;
 use super::receipt::CommitReason;
 use super::shares::Shares;
@@ -53,6 +53,8 @@ struct SpentValue {
 #[derive(Debug)]
 pub(super) struct SpentValues {
     shards: [RwLock<HashSet<Short>>; SHARDS],
+    /// How many of them live long.
+    long: AtomicUsize,
     /// What was made at this time or before it may have been spent without being remembered, in milliseconds.
     lost: AtomicI64,
     /// What had expired at this time may have been forgotten, in milliseconds.
@@ -62,7 +64,7 @@ pub(super) struct SpentValues {
 impl Default for SpentValues {
     fn default() -> Self {
         let (lost, forgotten) = (AtomicI64::new(i64::MIN), AtomicI64::new(i64::MIN));
-        Self { shards: std::array::from_fn(|_| RwLock::default()), lost, forgotten }
+        Self { shards: std::array::from_fn(|_| RwLock::default()), long: AtomicUsize::new(0), lost, forgotten }
     }
 }
 
@@ -87,6 +89,17 @@ impl SpentValues {
         } else {
             Ok(())
         }
+    }
+
+    /// How many are remembered of `max`.
+    pub(super) fn fill(&self, max: usize) -> Fill {
+        let len = |shard: &RwLock<HashSet<Short>>| shard.read().unwrap_or_else(PoisonError::into_inner).len();
+        Fill::of(self.shards.iter().map(len).sum(), max)
+    }
+
+    /// How many of them live long.
+    pub(super) fn fill_of_long(&self, max: usize) -> Fill {
+        Fill::of(self.long.load(Ordering::Relaxed), max / LONG_PART)
     }
 
     fn is_lost(&self, value: &SingleUse) -> bool {
@@ -138,6 +151,7 @@ impl ReplayCache {
     pub(super) fn load(&mut self, values: &[SingleUse], lost: Option<Time>) {
         self.all.reset(self.spent.replace(values, lost));
         self.long.reset(0);
+        self.show_long();
         self.expiry = ExpiryQueue::default();
         for value in values {
             let known = SpentValue { short: short(value).to_be_bytes(), share: ShareKey::NOBODY, is_long: false };
@@ -209,7 +223,12 @@ impl ReplayCache {
             self.all.give_back(value.share, removed);
             self.long.give_back(value.share, if value.is_long { removed } else { 0 });
         }
+        self.show_long();
         true
+    }
+
+    fn show_long(&self) {
+        self.spent.long.store(self.long.held(), Ordering::Relaxed);
     }
 
     fn insert(&mut self, value: &SingleUse, now: Time) {
@@ -217,7 +236,10 @@ impl ReplayCache {
         if self.spent.write(short).is_some_and(|mut shard| shard.insert(short)) {
             let (share, is_long) = (value.share, is_long(value, now));
             self.all.take(share, 1);
-            self.long.take(share, usize::from(is_long));
+            if is_long {
+                self.long.take(share, 1);
+                self.show_long();
+            }
             self.expiry.add(SpentValue { short: short.to_be_bytes(), share, is_long }, value.expires);
         }
     }

@@ -34,7 +34,11 @@ impl Shares {
         }
         let own = self.of(who);
         // The first places of all are nobody's share: of few, one would have none else.
-        if who.is_nobody() || own == 0 || own + more <= free { Ok(()) } else { Err(CommitReason::Share(of, retry())) }
+        if who.is_nobody() || own == 0 || own + more <= free {
+            return Ok(());
+        }
+        of.note_exhausted();
+        Err(CommitReason::Share(of, retry()))
     }
 
     /// `who` takes so many places, room or not.

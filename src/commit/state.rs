@@ -113,15 +113,7 @@ impl State {
     /// which tasks were opened.
     pub fn newest_tasks(&self, after: Option<TaskId>, most: usize) -> Vec<Task> {
         let live = self.read();
-        let mut ids: Vec<TaskId> =
-            live.recorded.tasks().map(|(id, _)| *id).filter(|id| after.is_none_or(|after| *id < after)).collect();
-        if most < ids.len() {
-            let (newest, ..) = ids.select_nth_unstable_by(most, |one, other| other.cmp(one));
-            let newest = newest.len();
-            ids.truncate(newest);
-        }
-        ids.sort_unstable_by(|one, other| other.cmp(one));
-        ids.iter().filter_map(|id| live.task(id)).collect()
+        live.recorded.tasks_before(after).filter_map(|id| live.task(id)).take(most).collect()
     }
 
     /// How many tasks are not over.
@@ -136,6 +128,11 @@ impl State {
     pub(super) fn may_open(&self, who: ShareKey, tasks: usize, at: Time) -> Result<(), CommitReason> {
         let live = self.read();
         live.recorded.open_tasks().room((Capacity::Tasks, tasks), who, 1, || live.recorded.next_over(at))
+    }
+
+    /// The tasks whose time was over at `until` and not yet at `after`, and whose end nobody recorded yet.
+    pub(super) fn over_between(&self, after: Time, until: Time) -> Vec<GenerationKey> {
+        self.read().tasks.over_between(after, until)
     }
 
     /// True where there is a task that time could end.
@@ -338,10 +335,11 @@ impl State {
         if all > places {
             return Err(CommitReason::Full(Capacity::LiveEntries, live.recorded.next_over(at)));
         }
-        match own > places - all {
-            true => Err(CommitReason::Share(Capacity::LiveEntries, live.recorded.next_over(at))),
-            false => Ok(()),
+        if own <= places - all {
+            return Ok(());
         }
+        Capacity::LiveEntries.note_exhausted();
+        Err(CommitReason::Share(Capacity::LiveEntries, live.recorded.next_over(at)))
     }
 
     /// True where anything may be forgotten at `at`.

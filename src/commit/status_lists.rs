@@ -3,13 +3,14 @@
 //! A place is reserved before its token is signed and taken when its hop is committed; what was reserved for nothing is free
 //! again. A place that was taken is never given again while its list exists, and no list comes back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::capacity::Capacity;
 use super::contract::StatusRow;
+use super::listed_tokens::{ListedToken, ListedTokens, Touched};
 use super::receipt::CommitReason;
 use super::recent_changes::Changed;
 use super::shares::Shares;
@@ -19,10 +20,6 @@ use crate::crypto::random;
 use crate::lifecycle::status::{ListKey, PLACES, TAKEN_MAX, TokenStatus, all_valid, put};
 use crate::lifecycle::{GenerationState, InactiveStatus, StateView, Task};
 use crate::oauth::{Generation, GenerationKey, ListId, Resource, ShareKey, StatusPlace, TaskId, Time};
-
-/// Looked at again after so long even if nothing is known to have changed, so that what has expired is let go.
-const LOOK_AGAIN_MILLIS: i64 = 30_000;
-const LOOK_AGAIN_SECONDS: u32 = 30;
 
 /// All status lists.
 #[derive(Debug)]
@@ -37,6 +34,8 @@ pub struct StatusLists {
     /// The things that the configuration suspends: nothing under them is active.
     held: Mutex<Arc<HashSet<GenerationKey>>>,
     seen: Mutex<LastLook>,
+    /// How many tokens were looked at since the start.
+    looked: AtomicU64,
     /// A list was forgotten that the store may still hold.
     forgotten: AtomicBool,
 }
@@ -76,6 +75,10 @@ pub struct Registration {
 #[derive(Debug, Default)]
 struct Lists {
     of: HashMap<ListId, ListState>,
+    /// Tokens that were not looked at yet.
+    fresh: Vec<ListedToken>,
+    /// When the next token is over, as far as is known.
+    next_over: Option<Time>,
     /// The tokens that are remembered, by whom they were issued to. Who had one that was read from the store is not known.
     tokens: Shares,
 }
@@ -85,9 +88,6 @@ struct ListState {
     /// The places that are reserved or recorded, and those of them that are recorded.
     taken: PlaceSet,
     recorded: PlaceSet,
-    /// Tokens that were not looked at yet, and those that were.
-    fresh: Vec<ListedToken>,
-    known: Vec<ListedToken>,
     shown: Arc<ShownList>,
 }
 
@@ -98,23 +98,14 @@ struct PlaceSet {
     count: u32,
 }
 
-#[derive(Debug)]
-struct ListedToken {
-    index: u32,
-    status: TokenStatus,
-    expires: Time,
-    share: ShareKey,
-    generations: Box<[Generation]>,
-}
-
-/// The state of things at the last look.
+/// The tokens as of the last look, and the state of things then.
 #[derive(Debug, Default)]
 struct LastLook {
+    tokens: ListedTokens,
     changes: u64,
     held: Arc<HashSet<GenerationKey>>,
+    /// The present of then; none before the first.
     at: Option<Time>,
-    /// The time at which something dies by itself.
-    due: Option<Time>,
 }
 
 impl StatusLists {
@@ -126,6 +117,7 @@ impl StatusLists {
             checked: AtomicI64::new(0),
             held: Mutex::default(),
             seen: Mutex::default(),
+            looked: AtomicU64::new(0),
             forgotten: AtomicBool::new(false),
         })
     }
@@ -137,8 +129,7 @@ impl StatusLists {
             let list = lists.list(place.list, &list, &self.version);
             list.taken.insert(place.index);
             if list.recorded.insert(place.index) {
-                list.fresh.push(ListedToken::new(place.index, expires, ShareKey::NOBODY, &generations));
-                lists.tokens.take(ShareKey::NOBODY, 1);
+                lists.remember(ListedToken { place, expires, share: ShareKey::NOBODY, generations: generations.into() });
             }
         }
     }
@@ -152,11 +143,14 @@ impl StatusLists {
     /// Gives back the places of tokens whose hops turned out not to be recorded.
     pub(super) fn release(&self, places: &[StatusPlace]) {
         // A look has tokens in hand while it goes on.
-        let _no_look = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         let mut lists = self.lists();
-        for StatusPlace { index, list } in places {
-            let released = lists.of.get_mut(list).map(|list| list.release(*index, &self.version)).unwrap_or_default();
-            released.into_iter().for_each(|share| lists.tokens.give_back(share, 1));
+        for place in places {
+            if lists.of.get_mut(&place.list).is_some_and(|list| list.release(place.index, &self.version)) {
+                let fresh = lists.fresh.extract_if(.., |token| token.place == *place).map(|token| token.share);
+                let gone: Vec<ShareKey> = fresh.chain(seen.tokens.release(*place)).collect();
+                gone.into_iter().for_each(|share| lists.tokens.give_back(share, 1));
+            }
         }
     }
 
@@ -175,7 +169,7 @@ impl StatusLists {
         expires: Time,
         who: ShareKey,
     ) -> Result<ReservedPlace, CommitReason> {
-        self.lists().tokens.room((Capacity::StatusTokens, self.max), who, 1, || LOOK_AGAIN_SECONDS)?;
+        self.require_room(who)?;
         let mut key = ListKey::first(api, bits, expires);
         let mut id = key.id();
         let mut lists = self.lists();
@@ -192,6 +186,12 @@ impl StatusLists {
         Ok(ReservedPlace { lists: Arc::clone(self), key, place, kept: false })
     }
 
+    fn require_room(&self, who: ShareKey) -> Result<(), CommitReason> {
+        let (lists, checked) = (self.lists(), self.checked());
+        let retry = || lists.next_over.map_or(1, |over| over.seconds_after(checked).max(1));
+        lists.tokens.room((Capacity::StatusTokens, self.max), who, 1, retry)
+    }
+
     /// Takes up a token whose hop is being committed. If it is not committed after all, its place is released.
     pub(super) fn add(&self, registration: Registration) -> StatusRow {
         let Registration { mut place, expires, share, generations } = registration;
@@ -200,8 +200,7 @@ impl StatusLists {
         let StatusPlace { index, list } = place.place;
         if let Some(list) = lists.of.get_mut(&list) {
             list.recorded.insert(index);
-            list.fresh.push(ListedToken::new(index, expires, share, &generations));
-            lists.tokens.take(share, 1);
+            lists.remember(ListedToken { place: place.place, expires, share, generations: generations.as_slice().into() });
         }
         drop(lists);
         StatusRow { list: place.key.clone(), place: place.place, expires, generations }
@@ -239,87 +238,79 @@ impl StatusLists {
         Time::from_millis(self.checked.load(Ordering::Acquire))
     }
 
-    /// Looks at tokens that are new, at those that depend on anything that changed, and at all of them when the configuration
-    /// suspends other things, or some may have died by themselves.
+    /// How many tokens were looked at since the start: one that is new, and one each time that something changes which it
+    /// depends on.
+    pub fn looked(&self) -> u64 {
+        self.looked.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the tokens that are new, and at those that depend on anything that changed since the last look: by a record, by
+    /// the configuration, or because its time was over. Nobody waits for it.
     pub(super) fn look(&self, recorded: &State, now: Time) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen();
         // Before anything is looked at: what changes meanwhile is looked at the next time.
         let (changes, changed) = recorded.changed_since(seen.changes);
         let held = Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner));
-        let stale = seen.at.is_none_or(|at| now < at || now.millis() - at.millis() >= LOOK_AGAIN_MILLIS);
-        let all = stale || !Arc::ptr_eq(&held, &seen.held) || seen.due.is_some_and(|due| due <= now);
-        let changed = if all { Changed::Everything } else { changed };
-        let all = changed == Changed::Everything;
+        let present = now.max(recorded.floor());
+        let touched = match changed {
+            Changed::Things(things) => {
+                let files = held.symmetric_difference(&seen.held).copied();
+                let over = seen.at.map(|at| recorded.over_between(at, present)).unwrap_or_default();
+                seen.tokens.touched(&things.into_iter().chain(files).chain(over).collect::<BTreeSet<_>>())
+            }
+            Changed::Everything => Touched::All,
+        };
+        let fresh = std::mem::take(&mut self.lists().fresh);
+        let fresh: Vec<u32> = fresh.into_iter().map(|token| seen.tokens.add(token)).collect();
         let state = WithFiles { recorded, held: &held };
-        let mut due = if all { None } else { seen.due };
-        for list in self.all() {
-            let earliest = self.look_at(&list, &state, now, &changed);
-            due = due.into_iter().chain(earliest).min();
+        match touched {
+            Touched::Some(numbers) => self.look_at(&mut seen.tokens, numbers.into_iter().chain(fresh), &state, now),
+            // The new ones are among them.
+            Touched::All => {
+                let all = seen.tokens.numbers();
+                self.look_at(&mut seen.tokens, all, &state, now);
+            }
         }
-        self.forget(recorded, now);
-        let at = if all { Some(now) } else { seen.at };
-        *seen = LastLook { changes, held, at, due };
+        self.forget(&mut seen.tokens, recorded, now);
+        (seen.changes, seen.held, seen.at) = (changes, held, Some(present));
         self.checked.store(now.millis(), Ordering::Release);
     }
 
-    /// Looks at the tokens of one list; nobody waits for it. Returns when the first of them dies by itself.
-    fn look_at(&self, id: &ListId, state: &WithFiles<'_>, now: Time, changed: &Changed) -> Option<Time> {
-        let (mut fresh, mut known, bits) = {
-            let mut lists = self.lists();
-            let list = lists.of.get_mut(id)?;
-            let known = if changed.is_nothing() { Vec::new() } else { std::mem::take(&mut list.known) };
-            (std::mem::take(&mut list.fresh), known, list.shown.key.bits)
-        };
-        let over = |entry: &mut ListedToken| entry.expires.plus(ListKey::LEEWAY) <= now;
-        let all = *changed == Changed::Everything;
-        let mut gone: Vec<ListedToken> = fresh.extract_if(.., over).collect();
-        if all {
-            gone.extend(known.extract_if(.., over));
-        }
-        if !gone.is_empty() {
-            state.recorded.raise_floor(now);
-            let mut lists = self.lists();
-            gone.iter().for_each(|token| lists.tokens.give_back(token.share, 1));
-        }
-        let (mut told, mut due) = (Vec::new(), None);
-        // What is over for good need not be looked at again.
-        let touched =
-            known.iter_mut().filter(|entry| entry.status != TokenStatus::Invalid && changed.touches(&entry.generations));
-        for entry in touched.chain(&mut fresh) {
-            let status = TokenStatus::of(state, &entry.generations, now);
-            if status != entry.status {
-                entry.status = status;
-                told.push((entry.index, status.within(bits)));
+    /// Looks at these tokens, and shows what changed.
+    fn look_at(&self, tokens: &mut ListedTokens, numbers: impl Iterator<Item = u32>, state: &WithFiles<'_>, now: Time) {
+        let (mut looked, mut told) = (0, HashMap::<ListId, Vec<(u32, TokenStatus)>>::new());
+        for number in numbers {
+            let changed = tokens.look(number, |generations| {
+                looked += 1;
+                TokenStatus::of(state, generations, now)
+            });
+            if let Some((place, status)) = changed {
+                told.entry(place.list).or_default().push((place.index, status));
             }
-            due = due.into_iter().chain(state.due(&entry.generations)).min();
         }
-        known.append(&mut fresh);
-        self.put_back(id, known, &told);
-        due
+        self.looked.fetch_add(looked, Ordering::Relaxed);
+        for (list, changed) in told {
+            let mut lists = self.lists();
+            lists.of.get_mut(&list).into_iter().for_each(|list| list.show(&changed, &self.version));
+        }
     }
 
-    fn put_back(&self, id: &ListId, mut entries: Vec<ListedToken>, changed: &[(u32, u8)]) {
-        let mut lists = self.lists();
-        let Some(list) = lists.of.get_mut(id) else { return };
-        list.known.append(&mut entries);
-        if changed.is_empty() {
-            return;
-        }
-        list.show(changed, &self.version);
-    }
-
-    /// Forgets the lists that are over, and stay so whatever a clock says later.
-    fn forget(&self, recorded: &State, now: Time) {
+    /// Forgets the tokens and the lists that are over, and stay so whatever a clock says later.
+    fn forget(&self, tokens: &mut ListedTokens, recorded: &State, now: Time) {
         let gone = |list: &ListState| list.shown.key.forgettable() <= now;
+        let over = tokens.forget(now);
         let mut lists = self.lists();
-        if lists.of.values().any(gone) {
+        if !over.is_empty() || lists.of.values().any(gone) {
             recorded.raise_floor(now);
         }
-        let over: Vec<ListState> = lists.of.extract_if(|_, list| gone(list)).map(|(_, list)| list).collect();
-        for token in over.iter().flat_map(|list| list.fresh.iter().chain(&list.known)) {
-            lists.tokens.give_back(token.share, 1);
-        }
-        self.forgotten.fetch_or(!over.is_empty(), Ordering::Relaxed);
+        over.into_iter().for_each(|share| lists.tokens.give_back(share, 1));
+        lists.next_over = lists.fresh.iter().map(ListedToken::forgotten).chain(tokens.next_over()).min();
+        let forgotten = lists.of.extract_if(|_, list| gone(list)).count() > 0;
+        self.forgotten.fetch_or(forgotten, Ordering::Relaxed);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, LastLook> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
@@ -333,9 +324,16 @@ impl Lists {
         self.of.entry(id).or_insert_with(|| {
             let version = version.fetch_add(1, Ordering::Relaxed) + 1;
             let shown = Arc::new(ShownList { key: key.clone(), version, bytes: all_valid(key.bits) });
-            let (taken, recorded, fresh, known) = Default::default();
-            ListState { taken, recorded, fresh, known, shown }
+            let (taken, recorded) = Default::default();
+            ListState { taken, recorded, shown }
         })
+    }
+
+    /// Remembers a token, which is looked at soon.
+    fn remember(&mut self, token: ListedToken) {
+        self.tokens.take(token.share, 1);
+        self.next_over = self.next_over.into_iter().chain([token.forgotten()]).min();
+        self.fresh.push(token);
     }
 }
 
@@ -350,22 +348,19 @@ impl ListState {
         }
     }
 
-    /// Removes the token in a place, and what it showed there. Returns in whose shares there were any.
-    fn release(&mut self, index: u32, version: &AtomicU64) -> Vec<ShareKey> {
-        if !self.recorded.remove(index) {
-            return Vec::new();
+    /// Gives back a place, and what was shown there; false where it was nobody's.
+    fn release(&mut self, index: u32, version: &AtomicU64) -> bool {
+        let released = self.recorded.remove(index);
+        if released {
+            self.taken.remove(index);
+            self.show(&[(index, TokenStatus::Valid)], version);
         }
-        self.taken.remove(index);
-        let here = |token: &mut ListedToken| token.index == index;
-        let gone = self.fresh.extract_if(.., here).chain(self.known.extract_if(.., here));
-        let gone = gone.map(|token| token.share).collect();
-        self.show(&[(index, TokenStatus::Valid.within(self.shown.key.bits))], version);
-        gone
+        released
     }
 
-    fn show(&mut self, changed: &[(u32, u8)], version: &AtomicU64) {
-        let mut bytes = self.shown.bytes.clone();
-        changed.iter().for_each(|(index, value)| put(&mut bytes, self.shown.key.bits, *index, *value));
+    fn show(&mut self, changed: &[(u32, TokenStatus)], version: &AtomicU64) {
+        let (mut bytes, bits) = (self.shown.bytes.clone(), self.shown.key.bits);
+        changed.iter().for_each(|(index, status)| put(&mut bytes, bits, *index, status.within(bits)));
         let version = version.fetch_add(1, Ordering::Relaxed) + 1;
         self.shown = Arc::new(ShownList { key: self.shown.key.clone(), version, bytes });
     }
@@ -406,41 +401,10 @@ impl PlaceSet {
     }
 }
 
-impl ListedToken {
-    fn new(index: u32, expires: Time, share: ShareKey, generations: &[Generation]) -> Self {
-        Self { index, status: TokenStatus::Valid, expires, share, generations: generations.into() }
-    }
-}
-
-impl Changed {
-    fn is_nothing(&self) -> bool {
-        matches!(self, Self::Things(keys) if keys.is_empty())
-    }
-
-    /// True where anything changed that these generations name.
-    fn touches(&self, generations: &[Generation]) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Things(keys) => generations.iter().any(|generation| keys.contains(&generation.key)),
-        }
-    }
-}
-
 /// The recorded state, with the suspensions of the configuration over it.
 struct WithFiles<'a> {
     recorded: &'a State,
     held: &'a HashSet<GenerationKey>,
-}
-
-impl WithFiles<'_> {
-    /// When the first of these dies by itself, as a task does.
-    fn due(&self, generations: &[Generation]) -> Option<Time> {
-        if !self.recorded.has_tasks() {
-            return None;
-        }
-        let keys: Vec<GenerationKey> = generations.iter().map(|generation| generation.key).collect();
-        self.recorded.generations(&keys).into_iter().filter_map(|life| life.until).min()
-    }
 }
 
 impl StateView for WithFiles<'_> {

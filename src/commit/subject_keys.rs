@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use zeroize::Zeroizing;
 
@@ -67,6 +68,8 @@ pub(super) struct SubjectKeys {
     recent: HashMap<GenerationKey, MessageKeys>,
     earlier: HashMap<GenerationKey, MessageKeys>,
     half: usize,
+    /// How many keys are held, for others to see.
+    held: Arc<AtomicUsize>,
 }
 
 /// Why nothing was sealed.
@@ -89,7 +92,12 @@ pub(super) type Made = Option<(GenerationKey, Vec<u8>)>;
 
 impl SubjectKeys {
     pub(super) fn new(root: RootKey, max: usize) -> Self {
-        Self { root, recent: HashMap::new(), earlier: HashMap::new(), half: (max / 2).max(1) }
+        Self { root, recent: HashMap::new(), earlier: HashMap::new(), half: (max / 2).max(1), held: Arc::default() }
+    }
+
+    /// How many keys are held, also later.
+    pub(super) fn held(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.held)
     }
 
     /// Encrypts `clear` for the record with the digest `record`.
@@ -190,6 +198,7 @@ impl SubjectKeys {
             self.earlier = std::mem::take(&mut self.recent);
         }
         self.recent.insert(subject, key);
+        self.held.store(self.recent.len() + self.earlier.len(), Ordering::Relaxed);
     }
 }
 

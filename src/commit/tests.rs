@@ -11,6 +11,7 @@ mod histories;
 pub(crate) mod listing;
 mod holding;
 mod keys;
+mod looking;
 mod memory;
 mod model;
 mod outlasting;
@@ -23,6 +24,7 @@ mod shares;
 mod spending;
 mod stored;
 pub(crate) mod tasks;
+mod velocity;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -139,6 +141,7 @@ pub(crate) fn issue(id: u8, generations: &[u8], single_use: &[u8]) -> RecordHop 
         disclosed: Disclosed { subject: GenerationKey([id % 4; 16]), values: Zeroizing::new(b"[\"x\"]".to_vec()) },
         status: None,
         effect: Effect::Nothing,
+        counted: None,
         opens: None,
     }
 }

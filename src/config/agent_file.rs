@@ -1,10 +1,10 @@
 //! An agent and its ways to log in, as written.
 
-use super::fields::{RATES, jwks_uri, line, secret_hash, take_algorithms, take_entries};
+use super::fields::{RATES, VELOCITIES, jwks_uri, line, secret_hash, take_algorithms, take_entries};
 use super::keys_file::{Jwks, take_jwks};
 use super::reader::{TableReader, value};
 use super::{certificate_login, dated, matcher_file};
-use crate::catalog::{Agent, AgentKind, BoundTokens, Status};
+use crate::catalog::{Agent, AgentKind, BoundTokens, ScopeEffect, Status, VelocityLimits};
 use crate::client::{AuthMethod, ClientAuth, Dated};
 use crate::diagnostic::{Declared, Located, SourceLocation};
 use crate::jose::Algorithm;
@@ -34,12 +34,13 @@ impl AgentFile {
         let foreign_clients = take_entries(&mut reader, &mut locations, "foreign_clients", foreign_client);
         let bound = take_bound(&mut reader);
         let requests_per_second = reader.take_integer("requests_per_second", RATES);
+        let velocity = take_velocity(&mut reader);
         let logins = take_entries(&mut reader, &mut locations, "login", LoginFile::read);
         reader.finish();
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
         let status = status.map_or(Status::Active, |status| status.value);
         let requests_per_second = requests_per_second.and_then(|found| u32::try_from(found.value).ok());
-        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second };
+        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second, velocity };
         Some(Self { agent: Declared { entry, locations }, logins })
     }
 }
@@ -48,6 +49,18 @@ impl AgentFile {
 fn take_bound(reader: &mut TableReader<'_>) -> BoundTokens {
     let mut flag = |key| reader.take_boolean(key).is_some_and(|found| found.value);
     BoundTokens { dpop: flag("dpop_bound_access_tokens"), certificate: flag("tls_client_certificate_bound_access_tokens") }
+}
+
+/// How many tokens in an hour, by the effect of their scopes.
+fn take_velocity(reader: &mut TableReader<'_>) -> VelocityLimits {
+    let Some(mut table) = reader.take_table("velocity") else { return VelocityLimits::default() };
+    let mut limit = |(name, effect)| {
+        let found = table.take_integer(name, VELOCITIES)?;
+        Some((effect, u32::try_from(found.value).ok()?))
+    };
+    let limits = ScopeEffect::NAMES.into_iter().filter_map(&mut limit).collect();
+    table.finish();
+    VelocityLimits::new(limits)
 }
 
 fn foreign_client(mut reader: TableReader<'_>) -> Option<(RuleName, String)> {
@@ -75,7 +88,7 @@ pub struct LoginFile {
 
 type ReadMethod = fn(&mut TableReader<'_>) -> Option<LoginFile>;
 
-const METHODS: [(&str, ReadMethod); 9] = [
+const METHODS: [(&str, ReadMethod); 11] = [
     ("private_key_jwt", private_key_jwt),
     ("spiffe_jwt", |reader| spiffe(reader, |id| ClientAuth::SpiffeJwt { id })),
     ("workload_jwt", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadJwt { rule, matchers })),
@@ -83,13 +96,14 @@ const METHODS: [(&str, ReadMethod); 9] = [
     ("self_signed_tls_client_auth", self_signed_tls_client_auth),
     ("spiffe_x509", |reader| spiffe(reader, |id| ClientAuth::SpiffeX509 { id })),
     ("workload_x509", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadX509 { rule, matchers })),
+    ("attest_jwt_client_auth", |reader| attested(reader, false)),
+    ("attest_jwt_client_auth_dpop", |reader| attested(reader, true)),
     ("client_secret_basic", |reader| secret(reader, true)),
     ("client_secret_post", |reader| secret(reader, false)),
 ];
 
 /// Known by name and not offered, with what to do instead.
-const REFUSED: [(&str, &str); 3] = [
-    ("attest_jwt_client_auth", "is not offered in this version; \"workload_jwt\" is"),
+const REFUSED: [(&str, &str); 2] = [
     ("client_secret_jwt", "is not offered, because it would need the secret in clear; \"private_key_jwt\" is"),
     ("none", "is not offered: an agent must prove itself"),
 ];
@@ -178,6 +192,13 @@ fn workload(reader: &mut TableReader<'_>, auth: fn(RuleName, Vec<Requirement>) -
     let Located { value: rule, location } = trust?;
     let (requirements, matchers) = found.into_iter().map(|matcher| (matcher.value, matcher.location)).unzip();
     Some(LoginFile { matchers, ..LoginFile::new(auth(rule, requirements), location, Vec::new()) })
+}
+
+fn attested(reader: &mut TableReader<'_>, dpop: bool) -> Option<LoginFile> {
+    reader.need(&["trust"]);
+    reader.refuse("match", "is not needed: the sub of a client attestation is the agent's id");
+    let Located { value: rule, location } = reader.take_parsed("trust", RuleName::parse)?;
+    Some(LoginFile::new(ClientAuth::ClientAttestation { rule, dpop }, location, Vec::new()))
 }
 
 fn tls_client_auth(reader: &mut TableReader<'_>) -> Option<LoginFile> {

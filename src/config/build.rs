@@ -11,10 +11,12 @@ use super::agent_file::{AgentFile, LoginFile};
 use super::dated;
 use super::load::LoadContext;
 use super::reader::all;
-use super::settings::{DpopNonce, Settings};
+use super::settings::Settings;
 use super::trust_file::TrustFile;
 use crate::catalog::Catalog;
-use crate::client::{AssertionAudience, AuthMethod, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces};
+use crate::client::{
+    AssertionAudience, AuthMethod, ClientAttestationRules, ClientAuth, ClientAuths, Dated, DpopRules, LoginComplaint, Nonces,
+};
 use crate::crypto::SealKey;
 use crate::deployment::{Deployment, TOKEN_PATH};
 use crate::diagnostic::{Diagnostic, Diagnostics, Located, SourceLocation};
@@ -171,7 +173,13 @@ pub fn deployment(config: Config, keys: ServerKeys, previous: Option<&Deployment
             age_max: settings.dpop.proof_age,
             known: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.dpop.known)),
             nonces: Nonces::new(keys.pseudonyms.current().clone()),
-            nonce_required: settings.dpop.nonce == DpopNonce::Required,
+            nonce_required: settings.dpop.nonce_required,
+        },
+        client_attestations: ClientAttestationRules {
+            age_max: settings.client_attestation.proof_age,
+            known: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.client_attestations.known)),
+            challenges: Nonces::of_challenges(keys.pseudonyms.current().clone()),
+            challenge_required: settings.client_attestation.challenge_required,
         },
         pseudonyms: keys.pseudonyms,
         limits: TokenLimits {

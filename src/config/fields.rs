@@ -16,6 +16,9 @@ use crate::oauth::Issuer;
 /// Requests per second; 0 bounds nothing.
 pub(super) const RATES: RangeInclusive<i64> = 0..=1_000_000;
 
+/// Tokens in an hour.
+pub(super) const VELOCITIES: RangeInclusive<i64> = 1..=1_000_000;
+
 /// Text for people and policies, on one line.
 pub(super) fn line(text: &str) -> Result<String, &'static str> {
     let fits = !text.trim().is_empty() && text.len() <= 255 && !text.chars().any(char::is_control);

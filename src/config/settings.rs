@@ -30,6 +30,8 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// DPoP proofs (RFC 9449).
     pub dpop: DpopSettings,
+    /// Proofs of client attestations.
+    pub client_attestation: ClientAttestationSettings,
     /// Tasks.
     pub tasks: TaskSettings,
     /// The record of every hop.
@@ -80,17 +82,17 @@ pub struct TokenSettings {
 pub struct DpopSettings {
     /// The greatest age of a proof, by its own `iat`.
     pub proof_age: Duration,
-    /// Nonces in proofs.
-    pub nonce: DpopNonce,
+    /// True where a proof must carry a nonce of this server (RFC 9449 §8).
+    pub nonce_required: bool,
 }
 
-/// Nonces of this server in DPoP proofs (RFC 9449 §8).
+/// `[client_attestation]`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DpopNonce {
-    /// They need not.
-    Off,
-    /// They must; a proof without one is answered with one.
-    Required,
+pub struct ClientAttestationSettings {
+    /// The greatest age of a proof, by its own `iat`.
+    pub proof_age: Duration,
+    /// True where a proof must carry a challenge of this server (draft-ietf-oauth-attestation-based-client-auth §6).
+    pub challenge_required: bool,
 }
 
 /// `[tasks]`
@@ -198,7 +200,19 @@ const DAY: Duration = Duration::from_hours(24);
 impl Settings {
     /// Reads the settings, or a layer of them. None when anything needed is missing or wrong; the diagnostics say what.
     pub(super) fn read(mut reader: TableReader<'_>) -> Option<Self> {
-        reader.need(&["issuer", "listen", "keys", "tokens", "dpop", "tasks", "ledger", "store", "limits", "files"]);
+        reader.need(&[
+            "issuer",
+            "listen",
+            "keys",
+            "tokens",
+            "dpop",
+            "client_attestation",
+            "tasks",
+            "ledger",
+            "store",
+            "limits",
+            "files",
+        ]);
         let issuer = reader.take_parsed("issuer", Issuer::parse);
         let listen_place = reader.location_of("listen");
         let listen = reader.take_table("listen").and_then(ListenSettings::read);
@@ -208,6 +222,7 @@ impl Settings {
         let keys = reader.take_table("keys").and_then(KeySettings::read);
         let tokens = reader.take_table("tokens").and_then(TokenSettings::read);
         let dpop = reader.take_table("dpop").and_then(DpopSettings::read);
+        let client_attestation = reader.take_table("client_attestation").and_then(ClientAttestationSettings::read);
         let tasks = reader.take_table("tasks").and_then(TaskSettings::read);
         let ledger = reader.take_table("ledger").and_then(LedgerSettings::read);
         let commit = reader.take_table("store").and_then(StoreEngine::read);
@@ -224,6 +239,7 @@ impl Settings {
             keys: keys?,
             tokens: tokens?,
             dpop: dpop?,
+            client_attestation: client_attestation?,
             tasks: tasks?,
             ledger: ledger?,
             commit: commit?,
@@ -310,9 +326,19 @@ impl DpopSettings {
     fn read(mut reader: TableReader<'_>) -> Option<Self> {
         reader.need(&["proof_age", "nonce"]);
         let proof_age = reader.take_duration("proof_age", 5 * SECOND..=300 * SECOND);
-        let nonce = reader.take_choice("nonce", &[("off", DpopNonce::Off), ("required", DpopNonce::Required)]);
+        let nonce = reader.take_choice("nonce", &[("off", false), ("required", true)]);
         reader.finish();
-        Some(Self { proof_age: proof_age?.value, nonce: nonce?.value })
+        Some(Self { proof_age: proof_age?.value, nonce_required: nonce?.value })
+    }
+}
+
+impl ClientAttestationSettings {
+    fn read(mut reader: TableReader<'_>) -> Option<Self> {
+        reader.need(&["proof_age", "challenge"]);
+        let proof_age = reader.take_duration("proof_age", 5 * SECOND..=300 * SECOND);
+        let challenge = reader.take_choice("challenge", &[("off", false), ("required", true)]);
+        reader.finish();
+        Some(Self { proof_age: proof_age?.value, challenge_required: challenge?.value })
     }
 }
 

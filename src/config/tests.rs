@@ -2,8 +2,10 @@
 
 mod diagnostics;
 mod access_tokens;
+mod attesters;
 mod dated;
 mod platforms;
+mod reviews;
 mod revocation;
 mod scene;
 mod whole;

@@ -2,6 +2,7 @@
 
 mod access_token;
 mod keys;
+mod review;
 mod tables;
 
 use std::time::Duration;
@@ -53,9 +54,10 @@ impl TrustFile {
         let keys = keys::take(&mut reader, kind, selector.as_ref());
         let scopes = tables::take_scopes(&mut reader, kind);
         let issuer = selector.as_ref().and_then(IssuerSelector::issuer);
-        let found = issuer.is_none_or(|issuer| check_issuer(reader.context(), locations.of("issuer"), issuer, keys.as_ref()));
+        let named = issuer.is_none_or(|issuer| check_issuer(reader.context(), locations.of("issuer"), issuer, keys.as_ref()));
         let provider = access_token::take_provider(&mut reader, kind, issuer);
         let access_tokens = access_token::take_form(&mut reader, kind, provider);
+        let review = review::take(&mut reader, kind, keys.as_ref());
         warn_of_unknown_claims(&reader, kind, &legible);
         let context = reader.context();
         reader.finish();
@@ -67,9 +69,9 @@ impl TrustFile {
             legible: &legible,
             subject: subject.as_ref(),
         };
-        let others = [found, name.is_some(), algorithms.is_some(), keys.is_some(), scopes.is_some(), access_tokens.is_some()];
-        let whole = others.into_iter().all(|read| read) && read.is_whole();
-        if !whole {
+        let tables = scopes.is_some() && access_tokens.is_some() && review.is_some();
+        let others = [named, name.is_some(), algorithms.is_some(), keys.is_some(), tables];
+        if !(others.into_iter().all(|read| read) && read.is_whole()) {
             read.tell(context, &locations);
         }
         let (Located { value: name, location }, kind) = (name?, kind?);
@@ -88,6 +90,7 @@ impl TrustFile {
             keys: keys?,
             scopes: scopes?,
             access_tokens: access_tokens?,
+            review: review?,
         };
         Some(Self { rule, presenters: presented_at, location, locations })
     }
@@ -156,6 +159,7 @@ fn need_the_rest(reader: &TableReader<'_>, kind: Option<TrustKind>) {
     match kind {
         Some(TrustKind::X509) => reader.need(&["subject", "keys"]),
         Some(TrustKind::Spiffe) => reader.need(&["audiences", "keys"]),
+        Some(TrustKind::ClientAttester) => reader.need(&["keys"]),
         Some(kind) if kind.is_platform() => reader.need(&["audiences"]),
         _ => reader.need(&["audiences", "subject", "keys"]),
     }
@@ -251,6 +255,12 @@ fn fits(kind: TrustKind, issuer: &str) -> bool {
 fn take_audiences(reader: &mut TableReader<'_>, kind: Option<TrustKind>) -> Option<Vec<String>> {
     if kind == Some(TrustKind::X509) {
         reader.refuse("audiences", "does not belong to kind \"x509\"; a certificate is for nobody in particular");
+        return Some(Vec::new());
+    }
+    if kind == Some(TrustKind::ClientAttester) {
+        reader.refuse("audiences", "does not belong to kind \"client_attester\"; an attestation is for nobody in particular");
+        reader.refuse("subject", "does not belong to kind \"client_attester\"; sub is the agent's id, its key the instance");
+        reader.refuse("presenters", "does not belong to kind \"client_attester\", whose attestations log in and nothing else");
         return Some(Vec::new());
     }
     let wanted = |text: &str| match text {

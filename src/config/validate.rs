@@ -12,7 +12,7 @@ use crate::client::ClientAuth;
 use crate::diagnostic::{Declared, Diagnostic, NameKind, SourceLocation};
 use crate::keys::KeySource;
 use crate::oauth::{RuleName, SpiffePattern};
-use crate::trust::{IssuerSelector, Requirement, ScopeMap, SubjectKind, TrustKind, mistaken};
+use crate::trust::{IssuerSelector, Requirement, ScopeMap, SubjectKind, TrustKind, TrustRuleParts, mistaken};
 
 /// Everything that was read of a configuration.
 pub(super) struct Validation<'a> {
@@ -90,6 +90,7 @@ impl Validation<'_> {
             }
             ClientAuth::WorkloadJwt { rule, matchers } => self.workload_login(login, rule, matchers, false),
             ClientAuth::WorkloadX509 { rule, matchers } => self.workload_login(login, rule, matchers, true),
+            ClientAuth::ClientAttestation { rule, .. } => self.attested_login(login, rule),
             ClientAuth::TlsClientAuth { .. }
             | ClientAuth::SelfSignedTls { .. }
             | ClientAuth::PrivateKeyJwt { .. }
@@ -130,13 +131,36 @@ impl Validation<'_> {
         }
     }
 
-    fn workload_login(&self, login: &LoginFile, name: &RuleName, matchers: &[Requirement], by_certificate: bool) {
-        let Some(rule) = self.rules.iter().map(|file| &file.rule).find(|rule| rule.name == *name) else {
+    /// The trust rule that a login names.
+    fn rule_of_login(&self, login: &LoginFile, name: &RuleName) -> Option<&TrustRuleParts> {
+        let found = self.rules.iter().map(|file| &file.rule).find(|rule| rule.name == *name);
+        if found.is_none() {
             let known = self.rules.iter().map(|file| file.rule.name.as_str());
             let sentence = format!("there is no trust rule \"{name}\"");
-            return self.unknown((NameKind::TrustRule, name.as_str()), &login.location, sentence, known);
-        };
-        if rule.subject.kind == SubjectKind::User {
+            self.unknown((NameKind::TrustRule, name.as_str()), &login.location, sentence, known);
+        }
+        found
+    }
+
+    fn attested_login(&self, login: &LoginFile, name: &RuleName) {
+        if let Some(rule) = self.rule_of_login(login, name).filter(|rule| rule.kind != TrustKind::ClientAttester) {
+            let sentence = format!(
+                "trust rule \"{name}\" is of kind \"{}\"; client attestations are taken under rules of kind \"client_attester\"",
+                rule.kind
+            );
+            self.error(&login.location, sentence);
+        }
+    }
+
+    fn workload_login(&self, login: &LoginFile, name: &RuleName, matchers: &[Requirement], by_certificate: bool) {
+        let Some(rule) = self.rule_of_login(login, name) else { return };
+        if rule.kind == TrustKind::ClientAttester {
+            let sentence = format!(
+                "trust rule \"{name}\" is of kind \"client_attester\"; `method` must be \"attest_jwt_client_auth\" or \
+                 \"attest_jwt_client_auth_dpop\""
+            );
+            self.error(&login.location, sentence);
+        } else if rule.subject.kind == SubjectKind::User {
             self.error(&login.location, format!("trust rule \"{name}\" vouches for people, and an agent is no person"));
         } else if (rule.kind == TrustKind::X509) != by_certificate {
             let method = if by_certificate { "workload_jwt" } else { "workload_x509" };

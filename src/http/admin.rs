@@ -68,7 +68,7 @@ async fn agents(_operator: Auditor, request: HttpRequest, state: Data<AppState>)
         let mut usage = state.usage.lock().unwrap_or_else(PoisonError::into_inner);
         admin::catch_up(&mut usage, &*state.ledger.records)?;
         let wanted = form.get("id").map_or(AgentQuery::After(form.get("after").unwrap_or_default()), AgentQuery::One);
-        Ok(admin::inventory(&state.deployment(), &*state.commit().state(), &usage, wanted, state.now()))
+        Ok(admin::inventory(&state.deployment(), state.commit(), &usage, wanted, state.now()))
     });
     let agents = counted.await.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
     Ok(HttpResponse::Ok().json(agents.map_err(AdminError::of)?))

@@ -6,10 +6,10 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, ServiceConfig};
 
+use super::bounds;
 use super::plain::plain;
 use super::readiness::{NotReady, not_ready};
 use super::state::AppState;
-use super::strangers::Strangers;
 use crate::commit::contract::Select;
 use crate::config::CandidateState;
 use crate::keys::KeyState;
@@ -38,8 +38,8 @@ async fn readyz(state: Data<AppState>) -> HttpResponse {
 /// `GET /metrics`, in the text format of Prometheus.
 async fn metrics(state: Data<AppState>) -> HttpResponse {
     let (ready, state) = (readiness(&state).await, &*state);
-    let filled = memory(state) + &store(state) + &ledger(state) + &trust(state);
-    let text = state.metrics.text() + &configuration(state) + &ready + &filled;
+    let filled = bounds::text(state) + &left_out(state) + &store(state) + &ledger(state) + &trust(state);
+    let text = state.metrics.text(&state.deployment().catalog) + &configuration(state) + &ready + &filled;
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
 
@@ -64,25 +64,13 @@ fn configuration(state: &AppState) -> String {
     text
 }
 
-/// How full the bounded parts of the state are.
-fn memory(state: &AppState) -> String {
-    let (live, limits) = (state.commit().state(), state.commit().limits());
-    let tokens = state.commit().status_lists().len();
-    let parts = [
-        ("live_entries", live.len(), limits.generations),
-        ("tasks", live.tasks_len(), limits.tasks),
-        ("status_tokens", tokens, limits.status),
-        ("stranger_addresses", state.strangers.addresses(), Strangers::addresses_max()),
-    ];
-    let mut text = String::new();
-    for (name, fill, max) in parts {
-        let _ = writeln!(text, "# TYPE countersign_{name} gauge\ncountersign_{name} {fill}");
-        let _ = writeln!(text, "# TYPE countersign_{name}_max gauge\ncountersign_{name}_max {max}");
-    }
-    let turned_away = state.strangers.turned_away();
-    let _ = writeln!(text, "# TYPE countersign_strangers_turned_away_total counter");
-    let _ = writeln!(text, "countersign_strangers_turned_away_total {turned_away}");
-    text
+/// What requests cost that is not answered or told one by one.
+fn left_out(state: &AppState) -> String {
+    let (refusals, lines) = (state.commit().unrecorded_refusals(), state.log.left_out());
+    format!(
+        "# TYPE countersign_refusals_unrecorded_total counter\ncountersign_refusals_unrecorded_total {refusals}\n\
+         # TYPE countersign_log_lines_left_out_total counter\ncountersign_log_lines_left_out_total {lines}\n"
+    )
 }
 
 /// The bytes of the store's write-ahead log.

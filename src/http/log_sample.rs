@@ -1,6 +1,7 @@
 //! The log lines that requests cause: of each kind and second a few in full, and one that counts the others.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// What was logged of each kind. The kinds are few: error codes, and the agents that the files name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LogSample(Arc<Mutex<HashMap<String, Logged>>>);
+pub(super) struct LogSample {
+    kinds: Arc<Mutex<HashMap<String, Logged>>>,
+    left_out: Arc<AtomicU64>,
+}
 
 /// The lines of one kind in a second.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +57,11 @@ impl LogSample {
         }
     }
 
+    /// The lines that were left out since the start.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
     fn judge(&self, kind: &str, now: Time) -> Verdict {
         let mut kinds = self.kinds();
         if !kinds.contains_key(kind) {
@@ -67,6 +76,7 @@ impl LogSample {
             return Verdict::Written;
         }
         logged.left_out += 1;
+        self.left_out.fetch_add(1, Ordering::Relaxed);
         if logged.left_out == 1 { Verdict::LeftOut } else { Verdict::Counted }
     }
 
@@ -75,7 +85,7 @@ impl LogSample {
     }
 
     fn kinds(&self) -> MutexGuard<'_, HashMap<String, Logged>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,6 +103,7 @@ mod tests {
         assert_eq!(counts, [20, 1, 39_979], "and one line tells of the rest");
         assert_eq!(judge("invalid_request", now), Verdict::Written, "another kind has its own");
         assert_eq!(judge("invalid_client", now.plus(SECOND)), Verdict::Written, "and so has another second");
+        assert_eq!(sample.left_out(), 39_980);
         assert_eq!((sample.take_left_out("invalid_client"), sample.take_left_out("invalid_client")), (39_980, 0));
         for _ in 0..19 {
             judge("invalid_client", now.plus(SECOND));

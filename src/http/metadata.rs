@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::client_cert::Frontend;
 use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
-use crate::deployment::Deployment;
+use crate::deployment::{CHALLENGE_PATH, Deployment};
 use crate::jose::Algorithm;
 use crate::lines::grant_types;
 use crate::mint::status_aggregation_uri;
@@ -20,6 +20,9 @@ pub(super) struct Discovery {
 
 /// The client authentication methods of every endpoint that takes clients.
 const AUTH_METHODS: [&str; 4] = ["private_key_jwt", "spiffe_jwt", "client_secret_basic", "client_secret_post"];
+
+/// The further ones where an agent logs in by client attestations (draft-ietf-oauth-attestation-based-client-auth §8).
+const ATTESTATION_METHODS: [&str; 2] = ["attest_jwt_client_auth", "attest_jwt_client_auth_dpop"];
 
 /// The further ones of a server that clients can show certificates to.
 const CERTIFICATE_METHODS: [&str; 3] = ["tls_client_auth", "self_signed_tls_client_auth", "spiffe_x509"];
@@ -46,6 +49,14 @@ struct Metadata<'a> {
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     /// RFC 9449 §5.1.
     dpop_signing_alg_values_supported: Vec<&'a str>,
+    /// draft-ietf-oauth-attestation-based-client-auth §8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    client_attestation_signing_alg_values_supported: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    client_attestation_pop_signing_alg_values_supported: Vec<&'a str>,
+    /// draft-ietf-oauth-attestation-based-client-auth §6.3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge_endpoint: Option<String>,
     /// draft-ietf-oauth-status-list-21 §9.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_list_aggregation_endpoint: Option<String>,
@@ -86,7 +97,10 @@ impl Discovery {
         let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect();
         let asked_for = deployment.catalog.apis().any(|api| api.status_list.is_some());
         let certificates = CERTIFICATE_METHODS.iter().filter(|_| frontend.certificates);
-        let auth_methods: Vec<&str> = AUTH_METHODS.iter().chain(certificates).copied().collect();
+        let attesting = attesting(deployment);
+        let attestations = ATTESTATION_METHODS.iter().filter(|_| !attesting.is_empty());
+        let auth_methods: Vec<&str> = AUTH_METHODS.iter().chain(attestations).chain(certificates).copied().collect();
+        let challenges = !attesting.is_empty() && deployment.client_attestations.challenge_required;
         let metadata = Metadata {
             issuer: deployment.issuer.as_str(),
             token_endpoint: &deployment.audience.token_endpoint,
@@ -105,6 +119,12 @@ impl Discovery {
             revocation_endpoint_auth_methods_supported: &auth_methods,
             revocation_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             dpop_signing_alg_values_supported: names(&PROOF_ALGORITHMS),
+            client_attestation_signing_alg_values_supported: names(&attesting),
+            client_attestation_pop_signing_alg_values_supported: match attesting.is_empty() {
+                true => Vec::new(),
+                false => names(&PROOF_ALGORITHMS),
+            },
+            challenge_endpoint: challenges.then(|| deployment.issuer.join(CHALLENGE_PATH)),
             status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&deployment.issuer)),
             authorization_details_types_supported: ["task"],
             subject_types_supported: ["public"],
@@ -115,4 +135,13 @@ impl Discovery {
         let metadata = serde_json::to_string(&metadata).unwrap_or_default();
         Self { metadata, jwks: deployment.signers.published().to_owned() }
     }
+}
+
+/// The algorithms of the client attestations by which agents log in, each once.
+fn attesting(deployment: &Deployment) -> Vec<Algorithm> {
+    let rules = deployment.logins.attesters().filter_map(|name| deployment.trust.rule(name)).filter(|rule| rule.enabled());
+    let mut algorithms: Vec<Algorithm> = rules.flat_map(|rule| rule.algorithms()).copied().collect();
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    algorithms
 }

@@ -4,15 +4,19 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::connection_limit::ConnectionPlaces;
+use super::connection_limit::{ConnectionCounts, ConnectionPlaces};
+use super::too_many::{Limit, TooMany};
+use crate::catalog::Catalog;
 use crate::error::ErrorCode;
 use crate::jose::keys_parsed;
+use crate::oauth::ClientId;
 
 /// The requests of clients that were granted and refused since the start.
 #[derive(Default)]
 pub(super) struct Metrics {
     issued: AtomicU64,
     refused: [AtomicU64; ErrorCode::NAMES.len()],
+    too_many: TooMany,
     connections: OnceLock<Arc<ConnectionPlaces>>,
 }
 
@@ -27,13 +31,18 @@ impl Metrics {
         counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
     }
 
+    /// A `client` that proved itself, or a stranger, is over a limit and is answered 429.
+    pub(super) fn too_many(&self, limit: Limit, client: Option<&ClientId>) {
+        self.too_many.count(limit, client);
+    }
+
     /// Tells of the clients' connections from now on.
     pub(super) fn count_connections(&self, places: &Arc<ConnectionPlaces>) {
         let _first = self.connections.get_or_init(|| Arc::clone(places));
     }
 
     /// The text to scrape.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self, catalog: &Catalog) -> String {
         let mut text = String::from("# TYPE countersign_tokens_issued_total counter\n");
         let _ = writeln!(text, "countersign_tokens_issued_total {}", self.issued.load(Ordering::Relaxed));
         text.push_str("# TYPE countersign_requests_refused_total counter\n");
@@ -43,18 +52,20 @@ impl Metrics {
         }
         text.push_str("# TYPE countersign_keys_parsed_total counter\n");
         let _ = writeln!(text, "countersign_keys_parsed_total {}", keys_parsed());
-        text + &self.connections()
+        text + &self.too_many.text(catalog) + &self.connections_text()
     }
 
-    fn connections(&self) -> String {
-        let Some(counts) = self.connections.get().map(|places| places.counts()) else { return String::new() };
+    /// The connections of clients, once there is a listener.
+    pub(super) fn connections(&self) -> Option<ConnectionCounts> {
+        self.connections.get().map(|places| places.counts())
+    }
+
+    fn connections_text(&self) -> String {
+        let Some(counts) = self.connections() else { return String::new() };
         format!(
-            "# TYPE countersign_connections gauge\ncountersign_connections {}\n\
-             # TYPE countersign_connections_max gauge\ncountersign_connections_max {}\n\
-             # TYPE countersign_connections_configured gauge\ncountersign_connections_configured {}\n\
-             # TYPE countersign_connections_yielded_total counter\ncountersign_connections_yielded_total {}\n\
-             # TYPE countersign_connections_refused_total counter\ncountersign_connections_refused_total {}\n",
-            counts.open, counts.max, counts.configured, counts.yielded, counts.refused
+            "# TYPE countersign_connections_configured gauge\ncountersign_connections_configured {}\n\
+             # TYPE countersign_connections_yielded_total counter\ncountersign_connections_yielded_total {}\n",
+            counts.configured, counts.yielded
         )
     }
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::plain::plain;
 use super::state::AppState;
-use crate::deployment::{INTROSPECT_PATH, REVOKE_PATH, TASKS_PATH, TOKEN_PATH};
+use crate::deployment::{CHALLENGE_PATH, INTROSPECT_PATH, REVOKE_PATH, TASKS_PATH, TOKEN_PATH};
 
 /// An endpoint of the public listener.
 pub struct PublicEndpoint {
@@ -59,13 +59,14 @@ const fn ledger(path: &'static str, takes: Takes) -> PublicEndpoint {
 }
 
 /// Every endpoint of the public listener: there are no other routes.
-pub const ENDPOINTS: [PublicEndpoint; 16] = [
+pub const ENDPOINTS: [PublicEndpoint; 17] = [
     client("POST", TOKEN_PATH, |_| web::post().to(endpoints::token)),
     client("POST", INTROSPECT_PATH, |_| web::post().to(endpoints::introspect)),
     client("POST", REVOKE_PATH, |_| web::post().to(endpoints::revoke)),
     client("POST", TASKS_PATH, |_| web::post().to(tasks::open)),
     client("POST", "/tasks/{id}/{action}", |_| web::post().to(tasks::act)),
     client("GET", "/tasks/{id}", |_| web::get().to(tasks::look)),
+    open("POST", CHALLENGE_PATH, |_| web::post().to(challenge)),
     open("GET", "/jwks", |_| web::get().to(jwks)),
     open("GET", "/.well-known/jwks.json", |_| web::get().to(jwks)),
     open("*", "/authorize", |_| web::to(authorize)),
@@ -121,6 +122,20 @@ async fn metadata(state: Data<AppState>) -> HttpResponse {
 /// `GET /jwks`, `GET /.well-known/jwks.json`.
 async fn jwks(state: Data<AppState>) -> HttpResponse {
     cacheable("application/jwk-set+json", state.snapshot().discovery.jwks.clone())
+}
+
+/// `POST /challenge` (draft-ietf-oauth-attestation-based-client-auth §6.3), where proofs of client attestations must carry one.
+async fn challenge(state: Data<AppState>) -> HttpResponse {
+    let (deployment, now) = (state.deployment(), state.now());
+    if !deployment.client_attestations.challenge_required {
+        return plain(StatusCode::NOT_FOUND).body("this server asks for no challenge\n");
+    }
+    let challenge = deployment.client_attestations.challenges.current(now);
+    let mut answer = respond::unstored(StatusCode::OK).json(json!({ "attestation_challenge": challenge }));
+    if deployment.dpop.nonce_required {
+        respond::add_nonce(&mut answer, &deployment.dpop, now);
+    }
+    answer
 }
 
 /// `/authorize`: named by the metadata, not offered.

@@ -1,5 +1,6 @@
 //! What strangers may cost: the refusals of one address are bounded, so that it is told to wait before any of its signatures is
-//! looked at once they are too many. Whoever proved itself on a connection is no stranger there.
+//! looked at once they are too many. Whoever proved itself on a connection is no stranger there. For requests that only end
+//! something an address has a few more, which nothing else can use up.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -47,8 +48,13 @@ const REFUSAL: i64 = 1_000;
 struct Bucket {
     /// In thousandths.
     left: i64,
+    /// The same, of requests that only end something, once nothing else is left.
+    ending: i64,
     at: Time,
 }
+
+/// Of the refusals of an address, as many more for requests that only end something: one of so many.
+const ENDING_PART: u32 = 10;
 
 /// Whether somebody proved itself on a connection, and was no stranger since.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +66,8 @@ pub(super) struct Visitor<'a> {
     /// None for a proxy, behind which are many, and for the socket in the data folder.
     address: Option<IpAddr>,
     standing: Option<&'a KnownConnection>,
+    /// The request only ends something.
+    ends: bool,
     /// The headers of the request, for what is said of them where it is refused.
     headers: Option<&'a HeaderMap>,
 }
@@ -67,6 +75,12 @@ pub(super) struct Visitor<'a> {
 impl StrangerLimits {
     fn full(self) -> i64 {
         i64::from(self.burst) * REFUSAL
+    }
+
+    /// Those for requests that only end something.
+    fn ending(self) -> Self {
+        let part = |limit: u32| limit.div_ceil(ENDING_PART);
+        Self { per_second: part(self.per_second), burst: part(self.burst) }
     }
 }
 
@@ -81,22 +95,31 @@ impl Strangers {
     /// The seconds after which its address may try again.
     pub(super) fn admit(&self, visitor: Visitor<'_>, now: Time) -> Result<(), u64> {
         let Some(address) = visitor.address.filter(|_| !visitor.is_known()) else { return Ok(()) };
-        let left = self.buckets().of(address).map_or(1, |bucket| bucket.refilled(self.limits, now).left);
-        if left > 0 {
+        let Some(bucket) = self.buckets().of(address).map(|bucket| bucket.refilled(self.limits, now)) else { return Ok(()) };
+        if bucket.left > 0 || visitor.ends && bucket.ending > 0 {
             return Ok(());
         }
         self.turned_away.fetch_add(1, Ordering::Relaxed);
-        let a_second = u64::from(self.limits.per_second.max(1)) * REFUSAL.unsigned_abs();
-        Err((1 - left).unsigned_abs().div_ceil(a_second))
+        let wait = |left: i64, limits: StrangerLimits| {
+            let a_second = u64::from(limits.per_second.max(1)) * REFUSAL.unsigned_abs();
+            (1 - left).unsigned_abs().div_ceil(a_second)
+        };
+        let all = wait(bucket.left, self.limits);
+        Err(if visitor.ends { all.min(wait(bucket.ending, self.limits.ending())) } else { all })
     }
 
     /// Counts the refusal of a stranger.
     pub(super) fn charge(&self, visitor: Visitor<'_>, now: Time) {
         visitor.set_known(false);
         let Some(address) = visitor.address else { return };
-        let (mut buckets, burst) = (self.buckets(), self.limits.full());
-        let bucket = buckets.of(address).unwrap_or(Bucket { left: burst, at: now }).refilled(self.limits, now);
-        buckets.keep(address, Bucket { left: (bucket.left - REFUSAL).max(-burst), ..bucket });
+        let (mut buckets, all, ending) = (self.buckets(), self.limits.full(), self.limits.ending().full());
+        let fresh = Bucket { left: all, ending, at: now };
+        let mut bucket = buckets.of(address).unwrap_or(fresh).refilled(self.limits, now);
+        match visitor.ends && bucket.left <= 0 {
+            true => bucket.ending = (bucket.ending - REFUSAL).max(-ending),
+            false => bucket.left = (bucket.left - REFUSAL).max(-all),
+        }
+        buckets.keep(address, bucket);
     }
 
     /// The number of addresses that are remembered.
@@ -136,15 +159,24 @@ impl Generations {
 impl Bucket {
     fn refilled(self, limits: StrangerLimits, now: Time) -> Self {
         let milliseconds = i64::try_from(now.since(self.at).as_millis()).unwrap_or(i64::MAX);
-        let left = self.left.saturating_add(milliseconds.saturating_mul(i64::from(limits.per_second)));
-        Self { left: left.min(limits.full()), at: now.max(self.at) }
+        let refilled = |left: i64, limits: StrangerLimits| {
+            let more = milliseconds.saturating_mul(i64::from(limits.per_second));
+            left.saturating_add(more).min(limits.full())
+        };
+        let (left, ending) = (refilled(self.left, limits), refilled(self.ending, limits.ending()));
+        Self { left, ending, at: now.max(self.at) }
     }
 }
 
 impl<'a> Visitor<'a> {
     /// Whoever sends a request with these `headers` by a connection from `address` of that `standing`.
     pub(super) fn new(address: Option<IpAddr>, standing: Option<&'a KnownConnection>, headers: &'a HeaderMap) -> Self {
-        Self { address: address.map(network), standing, headers: Some(headers) }
+        Self { address: address.map(network), standing, ends: false, headers: Some(headers) }
+    }
+
+    /// The same, where the request only ends something.
+    pub(super) fn ending(self) -> Self {
+        Self { ends: true, ..self }
     }
 
     /// The headers of the request.
@@ -176,7 +208,7 @@ mod tests {
     const NOW: Time = Time::from_seconds(1_780_272_000);
 
     fn at(number: u32) -> Visitor<'static> {
-        Visitor { address: Some(IpAddr::from(number.to_be_bytes())), standing: None, headers: None }
+        Visitor { address: Some(IpAddr::from(number.to_be_bytes())), standing: None, ends: false, headers: None }
     }
 
     fn later(seconds: u64) -> Time {
@@ -227,6 +259,25 @@ mod tests {
         assert!(strangers.admit(client, NOW).is_ok() && strangers.admit(at(1), NOW).is_err());
         strangers.charge(client, NOW);
         assert!(strangers.admit(client, NOW).is_err(), "until it is a stranger again");
+    }
+
+    /// Whatever else is refused leaves requests that only end something what is theirs, and those leave others theirs.
+    #[test]
+    fn what_only_ends_something_is_looked_at_when_nothing_else_is() {
+        let strangers = Strangers::new(StrangerLimits { per_second: 20, burst: 50 });
+        (0..90).for_each(|_| strangers.charge(at(1), NOW));
+        let ending = at(1).ending();
+        assert!(strangers.admit(at(1), NOW).is_err());
+        for _ in 0..5 {
+            assert_eq!(strangers.admit(ending, NOW), Ok(()));
+            strangers.charge(ending, NOW);
+        }
+        assert_eq!((strangers.admit(ending, NOW), strangers.admit(at(2), NOW)), (Err(1), Ok(())));
+        (0..2).for_each(|_| strangers.charge(at(1), NOW));
+        assert_eq!((strangers.admit(ending, later(1)), strangers.admit(at(1), later(1))), (Ok(()), Err(2)), "two a second");
+        // While anything else is left it is used first.
+        (0..50).for_each(|_| strangers.charge(ending, later(100)));
+        assert!(strangers.admit(at(1), later(100)).is_err() && strangers.admit(ending, later(100)).is_ok());
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl Cache {
         self.shards.iter().map(count).sum()
     }
 
+    /// The most entries that there may be.
+    pub fn capacity(&self) -> usize {
+        self.half * 2 * SHARDS
+    }
+
     /// True when there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

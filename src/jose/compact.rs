@@ -22,6 +22,7 @@ const REFUSED: [&str; 6] = ["x5u", "x5c", "crit", "zip", "b64", "enc"];
 
 /// A signed token, taken apart but not believed.
 pub struct Compact<'a> {
+    text: &'a str,
     signed: &'a str,
     signature: Vec<u8>,
     header: Object,
@@ -66,7 +67,7 @@ impl<'a> Compact<'a> {
         }
         let (kid, typ) = (member(&header, "kid")?, member(&header, "typ")?);
         let claims = Object::parse(payload).ok().map(Arc::new);
-        Ok(Self { signed, signature, header, kid, typ, claims, digest: Digest::of(text.as_bytes()) })
+        Ok(Self { text, signed, signature, header, kid, typ, claims, digest: Digest::of(text.as_bytes()) })
     }
 
     /// The algorithm that the header names.
@@ -114,6 +115,11 @@ impl<'a> Compact<'a> {
     /// `Claims` when the payload is not a JSON object of unique members and modest depth.
     pub fn unverified_claims(&self) -> Result<&Object, JoseReason> {
         self.claims.as_deref().ok_or(JoseReason::Claims)
+    }
+
+    /// The whole token, for who must be asked about it. It is a credential.
+    pub(crate) fn text(&self) -> &str {
+        self.text
     }
 
     /// The SHA-256 of the whole token.

@@ -57,20 +57,45 @@ impl<'a> EmbeddedKeyJws<'a> {
     /// # Errors
     /// See [`EmbeddedKeyReason`].
     pub fn verify(&self, allowed: &[Algorithm], known: &ProofKeys) -> Result<Verified, EmbeddedKeyReason> {
-        let algorithm = self.0.algorithm().map_err(EmbeddedKeyReason::Jose)?;
-        if !allowed.contains(&algorithm) {
-            return Err(EmbeddedKeyReason::Jose(JoseReason::AlgorithmNotAllowed));
-        }
+        let algorithm = allowed_algorithm(&self.0, allowed)?;
         let key = self.0.header().raw("jwk").ok_or(EmbeddedKeyReason::KeyMissing)?;
-        let name = Digest::of(key.as_bytes());
-        if let Some(key) = known.known(name, algorithm) {
-            return self.0.verify(&key).map_err(EmbeddedKeyReason::Jose);
-        }
-        let key = Arc::new(parse(key, algorithm)?);
-        let verified = self.0.verify(&key).map_err(EmbeddedKeyReason::Jose)?;
-        known.remember(name, algorithm, key);
-        Ok(verified)
+        verify_by(&self.0, key, algorithm, known)
     }
+}
+
+/// The claims of `proof`, if its signature verifies under `jwk`, the key to which another credential that was verified is bound
+/// (RFC 7800 §3.2), by an allowed algorithm. `known` as for [`EmbeddedKeyJws::verify`].
+///
+/// # Errors
+/// `Algorithm`, `AlgorithmNotAllowed`, `Claims`, and `Signature` also where the key is none for the algorithm.
+pub fn verify_by_confirmed_key(
+    proof: &Compact<'_>,
+    jwk: &str,
+    allowed: &[Algorithm],
+    known: &ProofKeys,
+) -> Result<Verified, JoseReason> {
+    let verified = allowed_algorithm(proof, allowed).and_then(|algorithm| verify_by(proof, jwk, algorithm, known));
+    verified.map_err(|reason| match reason {
+        EmbeddedKeyReason::Jose(reason) => reason,
+        EmbeddedKeyReason::KeyMissing | EmbeddedKeyReason::KeyPrivate | EmbeddedKeyReason::Key(_) => JoseReason::Signature,
+    })
+}
+
+fn allowed_algorithm(proof: &Compact<'_>, allowed: &[Algorithm]) -> Result<Algorithm, EmbeddedKeyReason> {
+    let algorithm = proof.algorithm().map_err(EmbeddedKeyReason::Jose)?;
+    let is_allowed = allowed.contains(&algorithm);
+    if is_allowed { Ok(algorithm) } else { Err(EmbeddedKeyReason::Jose(JoseReason::AlgorithmNotAllowed)) }
+}
+
+fn verify_by(proof: &Compact<'_>, jwk: &str, algorithm: Algorithm, known: &ProofKeys) -> Result<Verified, EmbeddedKeyReason> {
+    let name = Digest::of(jwk.as_bytes());
+    if let Some(key) = known.known(name, algorithm) {
+        return proof.verify(&key).map_err(EmbeddedKeyReason::Jose);
+    }
+    let key = Arc::new(parse(jwk, algorithm)?);
+    let verified = proof.verify(&key).map_err(EmbeddedKeyReason::Jose)?;
+    known.remember(name, algorithm, key);
+    Ok(verified)
 }
 
 fn parse(key: &str, algorithm: Algorithm) -> Result<VerifyingKey, EmbeddedKeyReason> {
@@ -102,9 +127,19 @@ impl ProofKeys {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True where there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most keys that there may be.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 }
 
@@ -210,9 +245,9 @@ mod tests {
         let none_yet = ProofKeys::new(1);
         let stranger = other.sign_with_key("dpop+jwt", b"{}").unwrap();
         let forged = format!("{}.{}", stranger.split_once('.').unwrap().0, proof.split_once('.').unwrap().1);
-        assert!(EmbeddedKeyJws::parse(&forged).unwrap().verify(&[Algorithm::ES256], &none_yet).is_err() && none_yet.len() == 0);
+        assert!(EmbeddedKeyJws::parse(&forged).unwrap().verify(&[Algorithm::ES256], &none_yet).is_err() && none_yet.is_empty());
         let roomless = ProofKeys::new(0);
-        assert!(EmbeddedKeyJws::parse(&proof).unwrap().verify(&[Algorithm::ES256], &roomless).is_ok() && roomless.len() == 0);
+        assert!(EmbeddedKeyJws::parse(&proof).unwrap().verify(&[Algorithm::ES256], &roomless).is_ok() && roomless.is_empty());
         // A key that does not prove itself is not remembered, and never are there more than there is room for.
         let flood = other.sign_with_key("dpop+jwt", b"{}").unwrap();
         assert!(EmbeddedKeyJws::parse(&format!("{}AA", &flood)).unwrap().verify(&[Algorithm::ES256], &keys).is_err());

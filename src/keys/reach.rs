@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{RefreshReason, spiffe_tls};
 use crate::files;
-use crate::net::{Bearer, Network};
+use crate::net::{Bearer, Network, Route};
 use crate::x509::Roots;
 
 /// No token of a platform is longer.
@@ -36,13 +36,22 @@ impl Reach {
         *self == Self::default()
     }
 
+    /// The way to its server now.
+    ///
+    /// # Errors
+    /// When the token that it takes is not there.
+    pub(crate) async fn route(&self) -> Result<Route, RefreshReason> {
+        let bearer = self.bearer().await?;
+        Ok(Route { networks: self.networks.clone(), tls: self.tls(), bearer, plain: self.plain, proxy: self.proxy.clone() })
+    }
+
     /// TLS with the authorities, where there are any.
-    pub(super) fn tls(&self) -> Option<ClientConfig> {
+    fn tls(&self) -> Option<ClientConfig> {
         spiffe_tls::config_under(self.authorities.as_ref()?)
     }
 
     /// The token that is in the file now.
-    pub(super) async fn bearer(&self) -> Result<Option<Bearer>, RefreshReason> {
+    async fn bearer(&self) -> Result<Option<Bearer>, RefreshReason> {
         let Some(path) = self.token_file.clone() else { return Ok(None) };
         let read = tokio::task::spawn_blocking(move || (files::read_text(&path, TOKEN_BYTES_MAX), path)).await;
         let (text, path) = read.map_err(|_| RefreshReason::Silent)?;

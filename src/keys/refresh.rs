@@ -105,7 +105,16 @@ async fn discover(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fe
 async fn published(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &Fetcher) -> Result<(Object, Url), RefreshReason> {
     let address = Url::parse(&issuer.join("/.well-known/openid-configuration")).map_err(|_| FetchReason::Address)?;
     let answer = fetcher.get(&address, JSON_TYPES, route).await?;
-    let metadata = json::text(&answer.body).map_err(|_| RefreshReason::Metadata)?;
+    address_of_keys(&answer.body, &address, (issuer, hosts))
+}
+
+/// The metadata that `address` answered with, and its `jwks_uri`, on the same host or one of `hosts`.
+fn address_of_keys(
+    metadata: &[u8],
+    address: &Url,
+    (issuer, hosts): (&Issuer, &[String]),
+) -> Result<(Object, Url), RefreshReason> {
+    let metadata = json::text(metadata).map_err(|_| RefreshReason::Metadata)?;
     let metadata = Object::parse(metadata).map_err(|_| RefreshReason::Metadata)?;
     let text = |name| metadata.text(name).ok().flatten().ok_or(RefreshReason::Metadata);
     let named = text("issuer")?;
@@ -113,7 +122,7 @@ async fn published(issuer: &Issuer, hosts: &[String], route: &Route, fetcher: &F
         return Err(RefreshReason::OtherIssuer(named.chars().filter(|shown| matches!(shown, ' '..='~')).take(300).collect()));
     }
     let uri = Url::parse(&text("jwks_uri")?).map_err(|_| RefreshReason::Metadata)?;
-    let same = net::authority(&uri) == net::authority(&address) && uri.scheme() == address.scheme();
+    let same = net::authority(&uri) == net::authority(address) && uri.scheme() == address.scheme();
     let allowed = || hosts.iter().any(|host| net::leads_to(host, &uri));
     if same || allowed() { Ok((metadata, uri)) } else { Err(RefreshReason::Host(uri)) }
 }

@@ -73,9 +73,8 @@ impl CacheState {
         let config = |server| spiffe_tls::client_config(server).ok_or(FetchReason::Client);
         let tls = self.spiffe_server().map(config).transpose()?;
         let Some(reach) = self.target.location.reach() else { return Ok(Route { tls, ..Route::default() }) };
-        let bearer = reach.bearer().await?;
-        let (networks, proxy) = (reach.networks.clone(), reach.proxy.clone());
-        Ok(Route { networks, tls: tls.or_else(|| reach.tls()), bearer, plain: reach.plain, proxy })
+        let route = reach.route().await?;
+        Ok(Route { tls: tls.or(route.tls), ..route })
     }
 
     /// The server that must answer now, where a SPIFFE ID proves it.

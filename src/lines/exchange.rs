@@ -4,8 +4,9 @@ use super::login::{self, LineContext, LoginRules};
 use super::refused::{Asked, Lineage, RefusedRequest, granted};
 use crate::authority;
 use crate::binding;
+use crate::catalog::Agent;
 use crate::client::Endpoint;
-use crate::commit::{Commit, ReservedPlace};
+use crate::commit::{Commit, CountedToken, RecordHop, ReservedPlace};
 use crate::deployment::TOKEN_PATH;
 use crate::error::ExchangeError;
 use crate::lifecycle::{self, ActiveClient};
@@ -60,17 +61,30 @@ async fn issue(
     let grant = granted(policy::decide(policies, &admitted, targets, constraint, request, limits, now))?;
     let apis = grant.apis().iter().map(|api| &api.id);
     let dependencies = lifecycle::depend(&admitted, apis, &rules).map_err(ExchangeError::Admission)?;
+    let counted = counted(admitted.client().agent(), &grant);
+    if let Some(counted) = &counted {
+        commit.velocities().room(counted, now).map_err(ExchangeError::Commit)?;
+    }
     let place = status_place(commit, &grant, admitted.client().share())?;
     let requested = request.scope().map(|scopes| catalog.declared(scopes));
     let (minted, hop) = mint::sign(&admitted, &dependencies, &grant, requested.as_deref(), place, &deployment.minting(), now)
         .map_err(ExchangeError::Mint)?;
-    login::record_and_release(commit, (hop, lineage), |receipt| minted.release(receipt)).await
+    login::record_and_release(commit, (RecordHop { counted, ..hop }, lineage), |receipt| minted.release(receipt)).await
 }
 
 async fn verify_actor(context: LineContext<'_>, presented: &PresentedToken) -> Result<VerifiedActor, ExchangeError> {
     let deployment = context.deployment;
     let known = (&*deployment.trust, &deployment.logins, &deployment.catalog);
     token::verify_actor(presented, &deployment.own, known, context.now).await.map_err(ExchangeError::Actor)
+}
+
+/// What the token counts against, where its agent has limits.
+fn counted(agent: &Agent, grant: &Grant) -> Option<Box<CountedToken>> {
+    if agent.velocity.is_empty() {
+        return None;
+    }
+    let limits = agent.velocity.against(grant.apis().iter().map(|api| &**api), grant.scopes());
+    (!limits.is_empty()).then(|| Box::new(CountedToken { agent: agent.id.clone(), limits }))
 }
 
 /// The place of the token in a status list, where an API asks for one.

@@ -113,7 +113,8 @@ async fn log_in(context: LineContext<'_>, login: LoginRules<'_>) -> Result<Activ
         looked => looked.map_err(ExchangeError::Commit),
     };
     let (logins, catalog, trust) = (&deployment.logins, &deployment.catalog, &deployment.trust);
-    let client = client::authenticate(logins, catalog, trust, credentials, login.attestation, &deployment.audience, now);
+    let rules = (&deployment.audience, &deployment.client_attestations);
+    let client = client::authenticate(logins, catalog, trust, credentials, login.attestation, rules, now);
     let client = client.await.map_err(ExchangeError::Client).map_err(stranger)?;
     let client = client.unspent(unspent).map_err(stranger)?;
     let certain = client.is_certain().then(|| (Arc::clone(client.agent()), client.login_values()));

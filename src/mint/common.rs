@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::signers::{MintReason, Minting};
 use crate::commit::{Disclosed, Effect, RecordHop};
-use crate::crypto::random;
+use crate::crypto::{Digest, random};
 use crate::ledger::record::{Disclosures, Evidence};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
 use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Subject, Time, Txn};
@@ -82,11 +82,16 @@ pub(super) fn traded(exchange: &AdmittedExchange) -> Option<&Subject> {
 /// SHA-256 of each credential that was presented.
 pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     let client = exchange.client();
+    let actor = exchange.actor().and_then(|actor| actor.review());
+    let mut reviews: Vec<Digest> = [exchange.subject().review(), actor, client.review()].into_iter().flatten().collect();
+    reviews.sort_unstable();
+    reviews.dedup();
     Evidence {
         subject_token: Some(exchange.subject().digest()),
         actor_token: exchange.actor().map(|actor| actor.digest()),
         client_assertion: client.evidence(),
         proof: client.proven().dpop().map(|proof| proof.evidence),
+        reviews,
     }
 }
 
@@ -111,6 +116,7 @@ pub(super) fn issue(
         disclosed: Disclosed { subject, values: disclosures.into_json() },
         status: None,
         effect,
+        counted: None,
         opens: None,
     }
 }

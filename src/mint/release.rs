@@ -63,9 +63,9 @@ mod tests {
 
     fn issue(jti: Jti, txn: Txn, record: &[u8], deadline: Time) -> RecordHop {
         let disclosed = Disclosed { subject: GenerationKey([1; 16]), values: Zeroizing::default() };
-        let (generations, single_use, status, effect, opens) = Default::default();
+        let (generations, single_use, status, counted, effect, opens) = Default::default();
         let (share, record) = (ShareKey::NOBODY, record.to_vec());
-        RecordHop { share, jti, txn, record, generations, single_use, deadline, disclosed, status, effect, opens }
+        RecordHop { share, jti, txn, record, generations, single_use, deadline, disclosed, status, counted, effect, opens }
     }
 
     #[test]

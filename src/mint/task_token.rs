@@ -100,6 +100,7 @@ pub fn open(
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.deadline().seconds() - now.seconds());
     let minted = MintedTaskToken { token, id, details };
     let issue = RecordHop {
+        counted: None,
         opens: Some(Box::new(sealed)),
         ..common::issue((task.admitted(), dependencies), minting, (jti, txn, signs, grant.deadline()), record)
     };

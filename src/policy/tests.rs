@@ -15,7 +15,7 @@ use crate::authority::{AuthorityReason, targets};
 use crate::binding::{BindingReason, bind, bind_task};
 use crate::catalog::{
     Agent, AgentKind, Api, BoundTokens, Catalog, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo,
-    Status,
+    Status, VelocityLimits,
 };
 use crate::client::AuthenticatedClient;
 use crate::lifecycle::{AdmittedExchange, CurrentActor};
@@ -37,6 +37,7 @@ fn agent(id: &str, team: &str) -> Agent {
         status: Status::Active,
         foreign_clients: vec![],
         requests_per_second: None,
+        velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
     }
 }

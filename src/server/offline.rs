@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::failure::Failure;
 use super::folder::DataFolder;
@@ -10,6 +11,7 @@ use super::reconcile::{in_force, reconcile};
 use super::restore::refuse_unfinished;
 use super::succession::succession;
 use super::terms;
+use super::velocity;
 use crate::commit::contract::{RecordReader, StoreReason};
 use crate::commit::{self, Commit};
 use crate::config::{self, ChangedBy, Fingerprint, Succession};
@@ -33,6 +35,8 @@ pub struct Offline {
     fingerprint: Fingerprint,
     digest: Digest,
     ends_percent: u32,
+    /// The last hour was counted already.
+    recalled: AtomicBool,
     _claim: KeyClaim,
 }
 
@@ -65,7 +69,18 @@ impl Offline {
         let commit = Commit::start(store, clock, keys, commit::Limits::default()).map_err(failed)?;
         let records = store::reader(data).map_err(failed)?;
         let data = data.to_owned();
-        Ok(Self { deployment, commit, keys: keys_dir, records, data, fingerprint, digest, ends_percent, _claim: claim })
+        Ok(Self {
+            deployment,
+            commit,
+            keys: keys_dir,
+            records,
+            data,
+            fingerprint,
+            digest,
+            ends_percent,
+            recalled: AtomicBool::new(false),
+            _claim: claim,
+        })
     }
 
     /// Records what happened to the keys.
@@ -74,6 +89,18 @@ impl Offline {
     /// When the key folder cannot be read.
     pub async fn record_keys(&self) -> Result<(), Failure> {
         record_keys(&self.commit, &KeyFiles::open(&self.keys, SystemClock.now())?, &self.keys).await
+    }
+
+    /// Counts what agents with limits were issued in the last hour, once: it takes a look at the records of it.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn recall(&self) -> Result<(), StoreReason> {
+        if self.recalled.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let present = SystemClock.now().max(self.commit.state().floor());
+        velocity::recall(&self.commit, &*self.records, &self.deployment.catalog, present)
     }
 
     /// The difference that the configuration makes to what is recorded as in force.

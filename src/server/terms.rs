@@ -163,10 +163,12 @@ fn of_rule(rule: &TrustRule) -> PrincipalTerms {
     let algorithms = rule.algorithms().iter().map(|algorithm| format!("algorithm {algorithm}"));
     let presenters = rule.presenters().iter().map(|agent| format!("presenter {agent}"));
     let scopes = rule.scopes().iter().map(|map| format!("scope {} as {} on {}", map.from, map.to, map.api));
+    let required = rule.require().iter().map(|requirement| format!("required: {requirement}"));
+    let review = rule.review().map(|review| format!("required: a review by {}", review.api));
     PrincipalTerms {
         rests_on: [format!("issuer {} of kind {}", rule.issuer(), rule.kind().name())].into(),
         allows: audiences.chain(algorithms).chain(presenters).chain(scopes).collect(),
-        demands: rule.require().iter().map(|requirement| format!("required: {requirement}")).collect(),
+        demands: required.chain(review).collect(),
         longest: [("lifetime_max".to_owned(), rule.lifetime_max().as_secs())].into(),
     }
 }

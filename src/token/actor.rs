@@ -45,6 +45,7 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
         expires: token.expires,
         digest: token.digest,
         confirmation: token.confirmation,
+        review: None,
     })
 }
 
@@ -71,5 +72,6 @@ async fn attested(
         expires: assertion.expires(),
         digest: assertion.digest(),
         confirmation: assertion.confirmation(),
+        review: assertion.review(),
     })
 }

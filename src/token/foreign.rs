@@ -35,6 +35,7 @@ pub(super) async fn verify(
         scope_limit: scope_limit(assertion.rule(), claims)?,
         digest: assertion.digest(),
         confirmation: assertion.confirmation(),
+        review: assertion.review(),
         origin: origin(&assertion, claims)?,
     })
 }

@@ -86,6 +86,11 @@ impl IssuerKeys {
         &self.issuer
     }
 
+    /// The tokens whose signatures need not be verified again.
+    pub fn verified(&self) -> &Cache {
+        &self.cache
+    }
+
     /// The key that seals ancestries.
     pub fn ancestry(&self) -> &SealKey {
         &self.ancestry
@@ -267,6 +272,7 @@ impl From<VerifiedIssued> for VerifiedSubject {
             scope_limit: None,
             digest: token.digest,
             confirmation: token.confirmation,
+            review: None,
         }
     }
 }

@@ -24,6 +24,7 @@ pub struct VerifiedSubject {
     pub(super) scope_limit: Option<Vec<ScopesOnApi>>,
     pub(super) digest: Digest,
     pub(super) confirmation: Option<Confirmation>,
+    pub(super) review: Option<Digest>,
 }
 
 /// The issuer's side of a subject token, with the facts that only a token of its kind holds.
@@ -134,6 +135,7 @@ pub struct VerifiedActor {
     pub(super) expires: Time,
     pub(super) digest: Digest,
     pub(super) confirmation: Option<Confirmation>,
+    pub(super) review: Option<Digest>,
 }
 
 impl VerifiedSubject {
@@ -231,6 +233,11 @@ impl VerifiedSubject {
     pub fn confirmation(&self) -> Option<Confirmation> {
         self.confirmation
     }
+
+    /// The verdict of the cluster that issued it, by digest, where it was asked.
+    pub fn review(&self) -> Option<Digest> {
+        self.review
+    }
 }
 
 impl VerifiedActor {
@@ -273,6 +280,11 @@ impl VerifiedActor {
     pub fn confirmation(&self) -> Option<Confirmation> {
         self.confirmation
     }
+
+    /// The verdict of the cluster that issued it, by digest, where it was asked.
+    pub fn review(&self) -> Option<Digest> {
+        self.review
+    }
 }
 
 #[cfg(test)]
@@ -281,7 +293,20 @@ impl VerifiedSubject {
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
         let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
         let (attributes, may_act, issued, scope_limit, confirmation) = (Vec::new(), None, expires, None, None);
-        Self { subject, origin, chain, may_act, issued, expires, authentication, attributes, scope_limit, digest, confirmation }
+        Self {
+            subject,
+            origin,
+            chain,
+            may_act,
+            issued,
+            expires,
+            authentication,
+            attributes,
+            scope_limit,
+            digest,
+            confirmation,
+            review: None,
+        }
     }
 
     /// This token with the authentication and attributes of its subject.

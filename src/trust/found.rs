@@ -63,6 +63,11 @@ impl TrustRefusal {
         Self { reason: TrustReason::Issuer, found: Some(RefusalDetail(format!("there is no rule {name}").into())) }
     }
 
+    /// A token that its cluster was asked about, and what came of that.
+    pub(super) fn of_review(reason: TrustReason, rule: &RuleName, found: &str) -> Self {
+        Self { reason, found: Some(RefusalDetail(format!("rule {rule}: {found}").into())) }
+    }
+
     /// A token that a rule refuses.
     pub(super) fn of(reason: TrustReason, seen: &Seen<'_>) -> Self {
         let found = seen.found(reason).map(|found| RefusalDetail(format!("rule {}: {found}", seen.rule.name()).into()));
@@ -75,7 +80,7 @@ impl Seen<'_> {
     pub(super) fn found(&self, reason: TrustReason) -> Option<String> {
         let rule = self.rule;
         Some(match reason {
-            TrustReason::Typ | TrustReason::AccessTyp => {
+            TrustReason::Typ | TrustReason::AccessTyp | TrustReason::AttestationTyp => {
                 format!("its typ is {}", self.token.typ().map_or("absent".into(), shown))
             }
             TrustReason::AccessToken => format!("it has scope or scp, and the kind of the rule is {}", rule.kind()),
@@ -166,7 +171,7 @@ pub(crate) fn visible(raw: &str) -> String {
 }
 
 /// A text of a token, where it can be shown.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     match text.chars().count() > SHOWN || !is_printable(text) {
         true => "a text that cannot be shown".to_owned(),
         false => format!("{text:?}"),

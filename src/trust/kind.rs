@@ -30,13 +30,16 @@ pub enum TrustKind {
     Azure,
     /// An enterprise PKI, by the certificates that its CAs issued.
     X509,
+    /// A Client Attester, by the client attestations that log agents in (draft-ietf-oauth-attestation-based-client-auth §4). They
+    /// are no tokens: nobody presents them as anything else.
+    ClientAttester,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
 
 impl TrustKind {
     /// All kinds, by the names that rules call them.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("oidc", Self::Oidc),
         ("oauth", Self::Oauth),
         ("spiffe", Self::Spiffe),
@@ -48,6 +51,7 @@ impl TrustKind {
         ("aws", Self::Aws),
         ("azure", Self::Azure),
         ("x509", Self::X509),
+        ("client_attester", Self::ClientAttester),
     ];
 
     /// As it is written in a rule's file.
@@ -55,7 +59,7 @@ impl TrustKind {
         Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
     }
 
-    /// True when its tokens are found by their `iss`.
+    /// True when it is about somebody who is named by `issuer`.
     pub fn has_issuer(self) -> bool {
         !matches!(self, Self::Spiffe | Self::X509)
     }
@@ -63,6 +67,11 @@ impl TrustKind {
     /// True when it vouches for workloads only.
     pub fn is_platform(self) -> bool {
         !matches!(self, Self::Oidc | Self::Oauth | Self::X509)
+    }
+
+    /// True when what it vouches for is not for named servers: a certificate, or a client attestation, whose proof is.
+    pub fn is_for_everybody(self) -> bool {
+        matches!(self, Self::X509 | Self::ClientAttester)
     }
 
     /// The `iss` that everybody on the platform shares, where there is one.
@@ -90,7 +99,9 @@ impl TrustKind {
             Self::Github | Self::Gitlab | Self::Buildkite | Self::Gcp | Self::Azure => &[Algorithm::RS256],
             Self::Aws => &[Algorithm::RS256, Algorithm::ES384],
             Self::X509 => &[],
-            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Kubernetes => &[Algorithm::ES256, Algorithm::RS256],
+            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Kubernetes | Self::ClientAttester => {
+                &[Algorithm::ES256, Algorithm::RS256]
+            }
         }
     }
 
@@ -111,7 +122,7 @@ impl TrustKind {
             Self::Gitlab => "{project_id}",
             Self::Buildkite => "{organization_slug}/{pipeline_slug}",
             Self::Azure => "{oid}",
-            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Gcp | Self::Aws | Self::X509 => "{sub}",
+            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Gcp | Self::Aws | Self::X509 | Self::ClientAttester => "{sub}",
         }
     }
 }

@@ -27,6 +27,8 @@ pub fn findings(rule: &TrustRule) -> Vec<Finding> {
         TrustKind::Kubernetes => found.extend(lint.default_account()),
         TrustKind::Aws => found.extend(lint.session_tags()),
         TrustKind::Gcp => found.extend(lint.whole_project()),
+        // Which agent an attestation logs in, that agent's file says.
+        TrustKind::ClientAttester => {}
         TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::Azure | TrustKind::X509 => {}
     }
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

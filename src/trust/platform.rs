@@ -18,6 +18,7 @@ pub use claim::{ClaimFact, Nature, Shape};
 pub(super) use claim::{PlatformClaims, refuse_if};
 
 use super::TrustKind;
+use crate::jose::public_thumbprint;
 use crate::oauth::SpiffeId;
 
 /// The running copy that a token of `kind` is about, if it names one.
@@ -30,6 +31,8 @@ pub(super) fn instance(kind: TrustKind, claims: PlatformClaims<'_>) -> Option<St
         TrustKind::Gcp => text("/google/compute_engine/instance_id"),
         TrustKind::Aws => aws::instance(claims),
         TrustKind::Spiffe => text("sub").and_then(|sub| SpiffeId::parse(&sub).ok()).map(|id| id.path().to_owned()),
+        // The key of the instance is its name: each has one of its own.
+        TrustKind::ClientAttester => public_thumbprint(claims.all().find("/cnf/jwk")?).ok().map(|key| key.to_string()),
         TrustKind::Oidc | TrustKind::Oauth | TrustKind::Azure | TrustKind::X509 => None,
     }
 }
@@ -58,7 +61,7 @@ pub fn claims_of(kind: TrustKind) -> &'static [ClaimFact] {
         TrustKind::Gcp => gcp::CLAIMS,
         TrustKind::Aws => aws::CLAIMS,
         TrustKind::Azure => azure::CLAIMS,
-        TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::X509 => &[],
+        TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => &[],
     }
 }
 

@@ -19,6 +19,8 @@ pub enum TrustReason {
     Typ,
     /// `typ` is none that the rule takes for access tokens.
     AccessTyp,
+    /// `typ` is not that of a client attestation.
+    AttestationTyp,
     /// A header member that JWT-SVIDs may not have (SPIFFE JWT-SVID §2).
     HeaderMember,
     /// A foreign access token, which needs a rule of kind `oauth`.
@@ -55,8 +57,12 @@ pub enum TrustReason {
     Instance,
     /// More than one rule vouches for it.
     Ambiguous,
+    /// The cluster that issued it says that it stands for nobody any more, or for somebody else than it says.
+    Review,
     /// The revocation list by which a certificate would be judged is out of date: no verdict.
     ListExpired,
+    /// The cluster that issued it cannot be asked now: no verdict.
+    ReviewUnavailable,
     /// The issuer's keys cannot be had now: no verdict, which is not a refusal.
     KeysUnavailable,
 }
@@ -97,7 +103,7 @@ pub enum PlatformReason {
 impl TrustReason {
     /// True when nobody can tell now, so that the answer is to come back and not that it is refused.
     pub fn is_no_verdict(&self) -> bool {
-        matches!(self, Self::ListExpired | Self::KeysUnavailable)
+        matches!(self, Self::ListExpired | Self::ReviewUnavailable | Self::KeysUnavailable)
     }
 }
 
@@ -131,6 +137,7 @@ impl fmt::Display for TrustReason {
                 "the typ of the token is none that its trust rule takes for access tokens; ",
                 "provider or [access_token] in the rule's file says which there are"
             ),
+            Self::AttestationTyp => "the typ of a client attestation is oauth-client-attestation+jwt, and it is sent by itself",
             Self::HeaderMember => "the header of a JWT-SVID may have alg, kid and typ only",
             Self::AccessToken => concat!(
                 "the token is an access token of another server, by its scope or scp; a trust rule of kind oauth takes it, ",
@@ -154,6 +161,12 @@ impl fmt::Display for TrustReason {
             Self::SubjectId => "a claim that its trust rule takes the subject from is missing or unusable in the token",
             Self::Instance => "a claim that its trust rule takes the instance from is missing or unusable in the token",
             Self::Ambiguous => "more than one trust rule accepts the token",
+            Self::Review => {
+                "the cluster that issued the token does not vouch for it any more; its pod or service account may be gone"
+            }
+            Self::ReviewUnavailable => {
+                "the cluster that issued the token cannot be asked about it at the moment; try again later"
+            }
             Self::ListExpired => return X509Reason::ListExpired.fmt(f),
             Self::KeysUnavailable => "the keys of the issuer of the token cannot be had at the moment; try again later",
         })

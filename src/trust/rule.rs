@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{AccessTokenForm, Requirement, SubjectKind, SubjectMapping, TrustKind};
+use super::{AccessTokenForm, Requirement, ReviewSource, SubjectKind, SubjectMapping, TrustKind};
 use crate::jose::{Algorithm, KeyUse};
 use crate::json::kind_of;
 use crate::keys::KeySource;
@@ -43,6 +43,8 @@ pub struct TrustRuleParts {
     pub scopes: Vec<ScopeMap>,
     /// The form of its access tokens, for kind `oauth`.
     pub access_tokens: AccessTokenForm,
+    /// The API server that is asked about each token, for kind `kubernetes`.
+    pub review: Option<ReviewSource>,
 }
 
 /// A rule that makes sense as a whole. Made by [`TrustRule::new`] only.
@@ -186,6 +188,11 @@ impl TrustRule {
         &self.parts.subject
     }
 
+    /// The API server that is asked about each of its tokens, for kind `kubernetes`.
+    pub fn review(&self) -> Option<&ReviewSource> {
+        self.parts.review.as_ref()
+    }
+
     pub(super) fn keys(&self) -> &KeySource {
         &self.parts.keys
     }
@@ -199,7 +206,10 @@ impl TrustRuleParts {
         let is_domain = matches!(self.selector, IssuerSelector::TrustDomain(_));
         let unmarked = self.access_tokens.needs_marks() && self.access_tokens.marks.is_empty();
         let faults = [
-            (!roots && (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty)), TrustRuleReason::Audiences),
+            (
+                !self.kind.is_for_everybody() && (self.audiences.is_empty() || self.audiences.iter().any(String::is_empty)),
+                TrustRuleReason::Audiences,
+            ),
             (!roots && self.algorithms.is_empty(), TrustRuleReason::Algorithms),
             (spiffe && self.algorithms.contains(&Algorithm::EdDSA), TrustRuleReason::SpiffeAlgorithm),
             (self.lifetime_max.is_zero(), TrustRuleReason::Lifetime),
@@ -237,6 +247,7 @@ impl TrustRuleParts {
             keys,
             scopes: Vec::new(),
             access_tokens: AccessTokenForm::default(),
+            review: None,
         }
     }
 }

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::review::Reviewer;
 use super::rule::IssuerSelector;
-use super::{Trial, TrustReason, TrustRefusal, TrustRule, ValidatedLeaf, VerifiedAssertion, trial, verify};
+use super::verify::CLIENT_ATTESTATION;
+use super::{Trial, TrustKind, TrustReason, TrustRefusal, TrustRule, ValidatedLeaf, VerifiedAssertion, trial, verify};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::keys::{JwksCache, KeyMaterial, KeyState, RuleKeys, Sequences};
 use crate::net::Fetcher;
@@ -20,6 +22,8 @@ pub struct TrustStore {
     by_issuer: HashMap<Box<str>, Vec<usize>>,
     /// Rules of kind `x509`, which no name in a certificate leads to.
     by_roots: Vec<usize>,
+    /// Rules of kind `client_attester`, which no name in a client attestation need lead to.
+    attesters: Vec<usize>,
     by_name: HashMap<RuleName, usize>,
     cache: Arc<Cache>,
     sequences: Arc<Sequences>,
@@ -29,6 +33,8 @@ pub struct TrustStore {
 struct RuleEntry {
     rule: Arc<TrustRule>,
     keys: RuleKeys,
+    /// Boxed: few rules have one.
+    reviewer: Option<Box<Reviewer>>,
 }
 
 /// The outcomes of all rules that were tried on one token.
@@ -64,18 +70,21 @@ impl TrustStore {
     ) -> Result<Self, DuplicateRule> {
         let cache = previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.cache));
         let (by_issuer, by_name) = (HashMap::new(), HashMap::new());
-        let mut store = Self { entries: Vec::new(), by_issuer, by_roots: Vec::new(), by_name, cache, sequences };
+        let (by_roots, attesters) = (Vec::new(), Vec::new());
+        let mut store = Self { entries: Vec::new(), by_issuer, by_roots, attesters, by_name, cache, sequences };
         for rule in rules {
             let at = store.entries.len();
             if store.by_name.insert(rule.name().clone(), at).is_some() {
                 return Err(DuplicateRule(rule.name().clone()));
             }
-            match rule.selector() {
-                IssuerSelector::Roots => store.by_roots.push(at),
+            match (rule.selector(), rule.kind()) {
+                (IssuerSelector::Roots, _) => store.by_roots.push(at),
+                (_, TrustKind::ClientAttester) => store.attesters.push(at),
                 _ => store.by_issuer.entry(rule.issuer().into()).or_default().push(at),
             }
             let keys = store.keys_for(&rule, previous);
-            store.entries.push(RuleEntry { rule: Arc::new(rule), keys });
+            let reviewer = rule.review().map(|source| Box::new(Reviewer::new(source.clone())));
+            store.entries.push(RuleEntry { rule: Arc::new(rule), keys, reviewer });
         }
         Ok(store)
     }
@@ -87,8 +96,33 @@ impl TrustStore {
     /// See [`TrustReason`]. Of several rules for one issuer, the reason of the one that came furthest.
     pub async fn verify(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustRefusal> {
         let claims = token.unverified_claims().map_err(TrustReason::from)?;
+        let accepted = self.verify_under(self.candidates(claims)?, token, claims, now).await?;
+        // Last, and of what passed everything else: no stranger's token is sent anywhere.
+        match accepted.rule().review().and_then(|_| self.entry(accepted.rule().name())?.reviewer.as_ref()) {
+            Some(reviewer) => reviewer.review(accepted, token, now).await,
+            None => Ok(accepted),
+        }
+    }
+
+    /// The one rule of kind `client_attester` that accepts a client attestation. It need not name its issuer, so that every such
+    /// rule looks at it: which client it names has no part in that.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub async fn verify_client_attestation(&self, token: &Compact<'_>, now: Time) -> Result<VerifiedAssertion, TrustRefusal> {
+        let claims = token.unverified_claims().map_err(TrustReason::from)?;
+        self.verify_under(self.attesters(), token, claims, now).await
+    }
+
+    async fn verify_under<'a>(
+        &self,
+        rules: impl Iterator<Item = &'a RuleEntry>,
+        token: &Compact<'_>,
+        claims: &Object,
+        now: Time,
+    ) -> Result<VerifiedAssertion, TrustRefusal> {
         let (mut outcomes, mut unsettled) = (Outcomes::default(), Vec::new());
-        for entry in self.candidates(claims)? {
+        for entry in rules {
             let material = entry.keys.at_hand(now);
             let outcome = VerifiedAssertion::of_token(&entry.rule, token, claims, material.as_ref(), &self.cache, now);
             match (outcome, entry.keys.token_cache()) {
@@ -114,6 +148,7 @@ impl TrustStore {
         let claims = token.unverified_claims().map_err(TrustReason::from)?;
         let entries: Vec<&RuleEntry> = match only {
             Some(name) => vec![self.entry(name).ok_or_else(|| TrustRefusal::of_no_rule(name))?],
+            None if token.typ_is(CLIENT_ATTESTATION) => self.attesters().collect(),
             None => self.candidates(claims)?.collect(),
         };
         let mut trials = Vec::new();
@@ -188,6 +223,7 @@ impl TrustStore {
     /// twice.
     pub fn keep_fresh(&self, fetcher: &Fetcher, clock: &Arc<dyn Clock>) {
         let enabled = self.entries.iter().filter(|entry| entry.rule.enabled());
+        enabled.clone().filter_map(|entry| entry.reviewer.as_ref()).for_each(|reviewer| reviewer.ask_by(fetcher));
         for cache in enabled.flat_map(|entry| entry.keys.caches()) {
             cache.keep_fresh(fetcher.clone(), Arc::clone(clock));
         }
@@ -211,6 +247,10 @@ impl TrustStore {
 
     fn entry(&self, name: &RuleName) -> Option<&RuleEntry> {
         self.by_name.get(name).and_then(|at| self.entries.get(*at))
+    }
+
+    fn attesters(&self) -> impl Iterator<Item = &RuleEntry> {
+        self.attesters.iter().filter_map(|at| self.entries.get(*at))
     }
 
     fn candidates(&self, claims: &Object) -> Result<impl Iterator<Item = &RuleEntry>, TrustRefusal> {

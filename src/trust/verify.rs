@@ -20,6 +20,9 @@ use crate::keys::KeyMaterial;
 use crate::oauth::{CLOCK_SKEW, Confirmation, ForeignName, SpiffeId, Time, TrustDomain, is_printable};
 use crate::x509::{self, Leaf, Roots, X509Reason};
 
+/// The `typ` of a client attestation (draft-ietf-oauth-attestation-based-client-auth §4).
+pub(super) const CLIENT_ATTESTATION: &str = "oauth-client-attestation+jwt";
+
 /// A genuine, current foreign token that is meant for us, or a certificate, as the one rule that accepts it reads it. Made only
 /// by the two functions below, which list every check.
 #[derive(Clone)]
@@ -32,6 +35,7 @@ pub struct VerifiedAssertion {
     instance: Option<ForeignName>,
     attributes: Vec<(String, String)>,
     confirmation: Option<Confirmation>,
+    review: Option<Digest>,
 }
 
 /// A leaf whose chain led to a root. What it says is written as claims once, however often its holder presents it.
@@ -110,7 +114,7 @@ impl VerifiedAssertion {
         let instance = check_instance(rule, &claims)?;
         let (attributes, unread) = rule.subject().attributes(&claims);
         unread.into_iter().for_each(|claim| rule.tell_unread(claim, claims.find(claim)));
-        Ok(Self { rule: Arc::clone(rule), claims, digest, validity, id, instance, attributes, confirmation })
+        Ok(Self { rule: Arc::clone(rule), claims, digest, validity, id, instance, attributes, confirmation, review: None })
     }
 }
 
@@ -124,6 +128,7 @@ pub(super) fn check_type(rule: &TrustRule, token: &Compact<'_>, claims: &Object)
         (IssuerSelector::TrustDomain(domain), _) => check_jwt_svid(token, claims, domain),
         (IssuerSelector::Roots, _) => Err(TrustReason::Issuer),
         (IssuerSelector::Issuer(_), TrustKind::Oauth) => check_access_token(rule, token, claims),
+        (IssuerSelector::Issuer(_), TrustKind::ClientAttester) => check_client_attestation(rule, token, claims),
         (IssuerSelector::Issuer(_), _) => check_identity_token(rule, token, claims),
     }?;
     check_no_event(claims)
@@ -168,6 +173,16 @@ fn check_identity_token(rule: &TrustRule, token: &Compact<'_>, claims: &Object) 
     check_texts(claims, &["sub", "azp", "jti"])
 }
 
+/// A client attestation (draft-ietf-oauth-attestation-based-client-auth §4). It need not say by `iss` who issued it, which the
+/// key that signed it does; what it says must be so.
+fn check_client_attestation(rule: &TrustRule, token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if !token.typ_is(CLIENT_ATTESTATION) {
+        return Err(TrustReason::AttestationTyp);
+    }
+    let others = claims.has("iss") && claims.text("iss")?.as_deref() != Some(rule.issuer());
+    if others { Err(TrustReason::Issuer) } else { check_texts(claims, &["sub"]) }
+}
+
 /// Registered claims keep their type (RFC 7519 §4.1): the number 7 is not the subject "7". They name somebody, and are compared
 /// with names that can be seen.
 fn check_texts(claims: &Object, names: &[&'static str]) -> Result<(), TrustReason> {
@@ -202,6 +217,7 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
         TrustKind::Gcp => gcp::check(claims),
         // People of IAM Identity Center, and an account that `sub` contradicts.
         TrustKind::Aws => aws::check(claims),
+        TrustKind::ClientAttester => check_attested_client(claims),
         // Tokens for Graph, other tenants' tokens (the keys are shared), people.
         TrustKind::Azure => azure::check(claims, token),
     }
@@ -218,6 +234,12 @@ fn check_access_claims(rule: &TrustRule, claims: PlatformClaims<'_>) -> Result<(
     refuse_if(!claims.has("iat"), PlatformReason::Claim("iat"))?;
     refuse_if(form.client(claims.all()).is_none(), PlatformReason::Client)?;
     refuse_if(form.scopes(claims.all()).is_none(), PlatformReason::Scopes)
+}
+
+/// The client that a client attestation names, and the whole key of the instance that it binds to it.
+fn check_attested_client(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
+    refuse_if(claims.need("sub").is_err(), PlatformReason::Claim("sub"))?;
+    refuse_if(claims.all().find("/cnf/jwk").is_none(), PlatformReason::Claim("cnf"))
 }
 
 /// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).
@@ -238,7 +260,11 @@ pub(super) fn check_dates(claims: &Object, now: Time, lifetime_max: Duration) ->
     Ok(Validity { expires, issued: issued_at.unwrap_or(expires.before(lifetime_max)) })
 }
 
+/// That the token is for us. Who takes a client attestation looks at its proof for that, and at what `aud` it may have.
 pub(super) fn check_audience(rule: &TrustRule, claims: &Object) -> Result<(), TrustReason> {
+    if rule.kind().is_for_everybody() {
+        return Ok(());
+    }
     let audiences = audiences(rule, claims)?;
     let ours = audiences.iter().any(|audience| rule.audiences().iter().any(|accepted| accepted == audience));
     if ours { Ok(()) } else { Err(TrustReason::Audience) }
@@ -386,6 +412,16 @@ impl VerifiedAssertion {
     /// The key that its holder must prove: its `cnf`. Whoever takes the token must ask for that proof.
     pub fn confirmation(&self) -> Option<Confirmation> {
         self.confirmation
+    }
+
+    /// The verdict of the cluster that issued it, by digest, where it was asked.
+    pub fn review(&self) -> Option<Digest> {
+        self.review
+    }
+
+    /// This assertion with the verdict of its cluster.
+    pub(super) fn reviewed(self, verdict: Digest) -> Self {
+        Self { review: Some(verdict), ..self }
     }
 
     /// The SHA-256 of the whole token, or of the certificate.

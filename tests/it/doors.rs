@@ -1,6 +1,7 @@
 //! One order for every endpoint: each that authenticates a client, and each that takes an access token of ours, is asked with
 //! every kind of credential, and gives one answer per kind. The endpoints are those that the server has routes for.
 
+mod attested;
 mod certificates;
 mod groups;
 mod hidden;
@@ -116,7 +117,7 @@ fn every_endpoint_of_clients_answers_every_kind_of_credential_alike() {
     let site = Site::new("doors-clients");
     let _server = site.start();
     let mut cells = 0;
-    for Kind(name, agent, (status, error), shown) in KINDS.iter().chain(&certificates::KINDS) {
+    for Kind(name, agent, (status, error), shown) in KINDS.iter().chain(&certificates::KINDS).chain(&attested::KINDS) {
         for door in doors(&site, agent) {
             let reply = ask(&site, &door, &shown(&site, &door));
             let cell = format!("{} {} with {name}: {}", door.method, door.path, reply.text);
@@ -125,7 +126,7 @@ fn every_endpoint_of_clients_answers_every_kind_of_credential_alike() {
             cells += 1;
         }
     }
-    assert_eq!(cells, (KINDS.len() + certificates::KINDS.len()) * 9);
+    assert_eq!(cells, (KINDS.len() + certificates::KINDS.len() + attested::KINDS.len()) * 9);
     let refusals = Ledger::read(&site.fixture.data).refusals();
     assert!(!refusals.is_empty(), "who logged in and showed a bad proof is recorded");
     for refusal in refusals {

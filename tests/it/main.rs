@@ -78,6 +78,9 @@ mod status;
 // What is refused when as much is remembered as the configuration allows.
 mod limits;
 
+// How many tokens an agent is issued in an hour, by what can be done with them.
+mod velocity;
+
 // The first configuration of one's own: the document, done as it stands.
 mod first_configuration;
 

@@ -38,6 +38,19 @@ fn a_server_that_requires_nonces_hands_them_out() {
     the_command_line_opens_a_task_and_enters_it(&site);
 }
 
+#[test]
+fn a_server_that_requires_challenges_hands_them_out() {
+    let site = Site::new("challenges");
+    let mut profile = site.profile();
+    profile.capabilities.insert("attestation-challenge".to_owned());
+    let environment = [("COUNTERSIGN__CLIENT_ATTESTATION__CHALLENGE", Path::new("required"))];
+    let (_server, report) = site.conform_with(&profile, &environment, Some("client-attestation/6.1-"));
+    for case in &report.cases {
+        assert!(matches!(case.outcome, Outcome::Passed), "{}: {:?}", case.name, case.outcome);
+    }
+    assert!(report.cases.len() >= 3);
+}
+
 /// `token exchange --dpop` makes a key, proves it, and proves it once more with the nonce that the server wants.
 fn the_command_line_proves_a_key(site: &Site) {
     let party = Party::new(&site.profile(), "legacy");

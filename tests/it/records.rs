@@ -17,6 +17,7 @@ use crate::disk::compiled;
 use crate::ledger::retention::pruned;
 use crate::support::patience::{pass, until};
 use crate::support::{Ledger, Party, Reply, Site, claims, declared, exchange_bytes, form, post_form};
+use crate::trust::cluster::Cluster;
 
 const SCHEMA: &str = include_str!("../../docs/records.md");
 
@@ -45,7 +46,7 @@ struct Members {
 fn every_documented_member_is_written_and_every_written_one_is_documented() {
     let site = Site::new("records");
     let (shim, control) = (compiled(&site.folder), site.folder.join("disk"));
-    let (runtime, _issuers) = site.issuers();
+    let (cluster, (runtime, _issuers)) = (Cluster::installed(&site), site.issuers());
     let server = site.start_with(&[("LD_PRELOAD", &shim), ("COUNTERSIGN_SHIM", &control)]);
     let minute = refused_too_often(&site);
     refused_at_length(&site);
@@ -54,6 +55,7 @@ fn every_documented_member_is_written_and_every_written_one_is_documented() {
     for cases in CASES {
         runtime.block_on(countersign_conformance::run(&site.profile(), Path::new(fixture::CASES), Some(cases))).unwrap();
     }
+    assert_eq!(cluster.exchange(&site, 1).status, 200, "by a token that its cluster reviewed");
     a_chain_that_touched_data(&site);
     a_task_of_an_agent_for_itself(&site);
     administered(&site);

@@ -1,7 +1,9 @@
 //! Trust rules from outside: no verdict is not a refusal, rules come and go without a restart, `trust check` tells who passes.
 
 mod adding;
+mod attested;
 mod claims;
+pub mod cluster;
 mod inventory;
 mod key_sets;
 mod load;

@@ -1,4 +1,6 @@
-//! Nonces for DPoP proofs (RFC 9449 §8): no state, a new one every half minute, and known to every replica with the same key.
+//! Nonces for DPoP proofs (RFC 9449 §8), and challenges for the proofs of client attestations
+//! (draft-ietf-oauth-attestation-based-client-auth §6): no state, a new one every half minute, and known to every replica with
+//! the same key.
 
 use std::time::Duration;
 
@@ -17,13 +19,19 @@ const SLOTS: i64 = 5;
 /// Bound into every nonce, so that the key's other uses never make one.
 const PURPOSE: &str = "dpop nonce v1";
 
+/// Bound into every challenge, so that none is a nonce.
+const CHALLENGE: &str = "attestation challenge v1";
+
 /// Makes nonces and knows them again: a nonce is the number of its half minute and a MAC over that.
 #[derive(Clone, Debug)]
-pub struct Nonces(MacKey);
+pub struct Nonces {
+    key: MacKey,
+    purpose: &'static str,
+}
 
 /// The standing of a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Worth {
+pub(in crate::client) enum Worth {
     /// It is ours, and counts until then.
     Until(Time),
     /// It is ours, but counts no longer, or not yet.
@@ -35,7 +43,12 @@ pub(super) enum Worth {
 impl Nonces {
     /// Nonces under `key`.
     pub fn new(key: MacKey) -> Self {
-        Self(key)
+        Self { key, purpose: PURPOSE }
+    }
+
+    /// Challenges under `key`.
+    pub fn of_challenges(key: MacKey) -> Self {
+        Self { key, purpose: CHALLENGE }
     }
 
     /// The nonce of the present.
@@ -44,9 +57,9 @@ impl Nonces {
     }
 
     /// The standing of `nonce` at `now`.
-    pub(super) fn worth(&self, nonce: &str, now: Time) -> Worth {
+    pub(in crate::client) fn worth(&self, nonce: &str, now: Time) -> Worth {
         let Some((at, number, mac)) = parts(nonce) else { return Worth::Nothing };
-        if !self.0.verifies(PURPOSE, &number, &mac) {
+        if !self.key.verifies(self.purpose, &number, &mac) {
             return Worth::Nothing;
         }
         // One ahead: the clocks of two replicas differ.
@@ -63,7 +76,7 @@ impl Nonces {
 
     fn at(&self, slot: i64) -> String {
         let number = slot.to_be_bytes();
-        URL_SAFE_NO_PAD.encode([number.as_slice(), &self.0.tag(PURPOSE, &number)].concat())
+        URL_SAFE_NO_PAD.encode([number.as_slice(), &self.key.tag(self.purpose, &number)].concat())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::client::reason::kind_of;
+use crate::client::claim::kind_of;
 use crate::jose::EmbeddedKeyReason;
 
 /// The check of RFC 9449 §4.3 that a proof fails. `Display` is the public sentence: what was expected, never what was sent.

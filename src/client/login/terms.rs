@@ -40,8 +40,12 @@ impl ClientAuths {
         let workloads = self.workloads.iter().flat_map(|(rule, logins)| logins.iter().map(move |login| (rule, login)));
         let workloads = workloads.filter(|(_, login)| login.agent == *client);
         let workloads = workloads.map(|(rule, login)| format!("login by {rule} where {}", conditions(&login.requirements)));
+        let attested = self.attested_logins(client).iter().map(|login| match login.dpop {
+            true => format!("login by client attestation of {} with a DPoP proof", login.rule),
+            false => format!("login by client attestation of {}", login.rule),
+        });
         let certificates = self.certificates_of(client).iter().flat_map(certificates);
-        keys.chain(secrets).chain(svids).chain(workloads).chain(certificates).collect()
+        keys.chain(attested).chain(secrets).chain(svids).chain(workloads).chain(certificates).collect()
     }
 }
 

@@ -8,7 +8,9 @@ use rcgen::{
 };
 
 use super::*;
-use crate::client::fixture::{ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, block_on, bundleless, federation, no_trust, spiffe};
+use crate::client::fixture::{
+    ISSUER, NOW, SECONDS, SILENT, SPIRE_KEY, attestation_rules, block_on, bundleless, federation, no_trust, spiffe,
+};
 use crate::client::{
     AssertionAudience, AuthenticatedClient, CertificateName, ClientAuth, ClientAuths, Credentials, IdentifiedClient,
 };
@@ -107,7 +109,7 @@ fn log_in_with(
     now: Time,
     subject_token: Option<&str>,
 ) -> Result<AuthenticatedClient, ClientReason> {
-    use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Status};
+    use crate::catalog::{Agent, AgentKind, Api, BoundTokens, Status, VelocityLimits};
     let agent = |id: &str| Agent {
         id: ClientId::parse(id).unwrap(),
         owner: "dana@acme.example".to_owned(),
@@ -116,6 +118,7 @@ fn log_in_with(
         status: Status::Active,
         foreign_clients: Vec::new(),
         requests_per_second: None,
+        velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
     };
     let catalog = Catalog::new(logins.iter().map(|(id, _)| agent(id)).collect::<Vec<_>>(), Vec::<Api>::new(), &[]).unwrap();
@@ -124,7 +127,8 @@ fn log_in_with(
     let audience = AssertionAudience { issuer, token_endpoint: String::new() };
     let form = Form::decode(format!("client_id={client_id}").as_bytes(), 8).unwrap();
     let credentials = Credentials::new(&form, None).with_certificate(Some(certificate.clone()));
-    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, subject_token, &audience, now);
+    let rules = (&audience, &attestation_rules());
+    let client = crate::client::authenticate(&logins, &catalog, trust, &credentials, subject_token, rules, now);
     block_on(client).and_then(IdentifiedClient::confirmed)
 }
 

@@ -13,6 +13,7 @@ use crate::commit::receipt::{CommitReason, Receipt};
 use crate::commit::status_lists::Registration;
 use crate::commit::subject_keys::Disclosed;
 use crate::commit::tasks::SealedTask;
+use crate::commit::velocity::CountedToken;
 use crate::crypto::Digest;
 use crate::ledger::record::{RECORD_BYTES_MAX, Record, WithheldRecord};
 use crate::lifecycle::liveness;
@@ -43,6 +44,8 @@ pub struct RecordHop {
     pub disclosed: Disclosed,
     /// The status list that the token stands in, if an API asks for that.
     pub status: Option<Box<Registration>>,
+    /// The limits of its agent that the token counts against, where there are any.
+    pub counted: Option<Box<CountedToken>>,
     /// The change of state that the record brings (`Effect::of`).
     pub effect: Effect,
     /// The task that begins with this record, if it is no hop.
@@ -109,6 +112,9 @@ impl CommitCommand for HopCommand {
             CommitReason::Died
         })?;
         facts.state.affordable(self.charge(), hop.opens.as_deref().map(SealedTask::terms))?;
+        if let Some(counted) = &hop.counted {
+            facts.velocities.room(counted, facts.at)?;
+        }
         if hop.opens.is_some() {
             facts.state.may_open(hop.share, facts.limits.tasks, facts.at)?;
         }
@@ -131,6 +137,7 @@ impl CommitCommand for HopCommand {
         let index = staging.record((Some(self.hop.jti), Some(self.hop.txn)), record, sealed)?;
         staging.spend(&self.hop.single_use);
         staging.apply(index, &self.hop.effect);
+        self.hop.counted.iter().for_each(|counted| staging.memory.velocities.count(counted, staging.batch.at));
         self.hop.opens.take().into_iter().for_each(|task| staging.open(index, *task));
         let listed = self.hop.status.take().map(|registration| (index, staging.memory.lists.add(*registration)));
         staging.batch.status.extend(listed);

@@ -1,6 +1,7 @@
 //! The times of tasks: when each is over, unless a heartbeat comes.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::commit::contract::Heartbeat;
@@ -100,6 +101,13 @@ impl TaskTable {
     /// True where time has ended a task at `at`.
     pub(super) fn any_due(&self, at: Time) -> bool {
         self.timed.first().is_some_and(|(due, _)| *due <= at)
+    }
+
+    /// The tasks that time has ended at `until` and had not yet at `after`, unless their end is staged already.
+    pub(super) fn over_between(&self, after: Time, until: Time) -> Vec<GenerationKey> {
+        let of = |end: Time| (end.max(after), TaskId::from_bytes([u8::MAX; 16]));
+        let over = self.timed.range((Bound::Excluded(of(after)), Bound::Included(of(until))));
+        over.filter_map(|(_, id)| self.terms(id).map(|terms| terms.key)).collect()
     }
 
     /// Takes out every task that time has ended at `at` and that `lives` says nobody else did.

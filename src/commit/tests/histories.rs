@@ -175,6 +175,7 @@ impl Bench {
         let memory = WriterMemory {
             state: Arc::default(),
             lists: StatusLists::new(limits.status),
+            velocities: Arc::default(),
             replay: ReplayCache::new(limits.single_use),
             keys: SubjectKeys::new(keys(1).root, limits.subject_keys),
             terms: TermsSealer::new(keys(1).terms),
@@ -233,7 +234,7 @@ impl Bench {
 }
 
 pub(super) fn place() -> crate::commit::limits::QueuePlace {
-    crate::commit::limits::Queue::new(1).place(crate::oauth::ShareKey::NOBODY).unwrap()
+    crate::commit::limits::Queue::new(Capacity::Queue, 1).place(crate::oauth::ShareKey::NOBODY).unwrap()
 }
 
 /// The thing `id`, of the kind that its number says.

@@ -171,7 +171,7 @@ fn what_has_expired_is_forgotten_with_its_list() {
         commit.submit(issue).await.unwrap();
         eventually(|| commit.status_lists().len() == 1).await;
         // A minute of leeway after the token's expiry its dependencies go, after that of the window the list.
-        rig.step(60_000 + 60_000);
+        rig.step(60_000 + 60_000 + 1_000);
         eventually(|| commit.status_lists().is_empty()).await;
         assert_eq!(told(&commit, place), Some(0));
         rig.step(15 * 60_000 + 60_000);
@@ -188,7 +188,7 @@ fn there_is_a_limit_to_what_is_remembered() {
         let (issue, _) = listed(&commit, 1, StatusBits::One, &[1]);
         commit.submit(issue).await.unwrap();
         let more = commit.status_lists().reserve((&api(), StatusBits::One), Time::from_millis(EXPIRES), ShareKey::NOBODY);
-        assert_eq!(more.unwrap_err(), CommitReason::Full(Capacity::StatusTokens, 30));
+        assert_eq!(more.unwrap_err(), CommitReason::Full(Capacity::StatusTokens, 121));
     });
 }
 

@@ -191,3 +191,57 @@ fn places_in_status_lists_are_shared() {
     reserve("honest").unwrap();
     block_on(commit.close());
 }
+
+/// Every bound has a fill: a limit that is added does not compile before somebody says what fills it, or that nothing does.
+#[test]
+fn how_full_each_bound_is_can_be_told() {
+    let rig = sixteen();
+    let commit = rig.start();
+    let Limits {
+        issues,
+        revocations,
+        refusals,
+        single_use,
+        generations,
+        status,
+        tasks,
+        // A rate, a cache that forgets, and what nobody fills.
+        refusals_per_minute: _,
+        subject_keys: _,
+        checkpoint_records: _,
+        checkpoint_pause: _,
+        sweep: _,
+        retry: _,
+        clock_behind: _,
+    } = rig.limits;
+    let places = |of: Capacity| match of {
+        Capacity::SingleUse => single_use,
+        Capacity::LongSingleUse => single_use / 4,
+        Capacity::LiveEntries => generations,
+        Capacity::Tasks => tasks,
+        Capacity::StatusTokens => status,
+        Capacity::Queue => issues,
+        Capacity::Revocations => revocations,
+        Capacity::Refusals => refusals,
+    };
+    let taken = || Capacity::NAMES.map(|(_, of)| commit.fill(of).taken);
+    assert!(Capacity::NAMES.iter().all(|(_, of)| commit.fill(*of).places == places(*of)));
+    assert_eq!(taken(), [0; 8]);
+    let before = Capacity::Tasks.exhausted();
+    block_on(async {
+        commit.spend(share("a"), values("a", 1, 60_000)).await.unwrap();
+        commit.spend(share("a"), values("a", 2, 3_600_000)).await.unwrap();
+        commit.submit(opened_by("a", 101, None)).await.unwrap();
+        commit.end(ended_by("a", GenerationKind::Hop, 1)).await.unwrap();
+        commit.submit(super::listing::listed(&commit, 3, StatusBits::One, &[]).0).await.unwrap();
+        eventually(|| taken() == [2, 1, 1, 1, 1, 0, 0, 0]).await;
+        for id in 102..109 {
+            commit.submit(opened_by("a", id, None)).await.unwrap();
+        }
+        assert!(commit.submit(opened_by("a", 109, None)).await.is_err());
+        rig.step(4_000_000);
+        commit.spend(share("a"), values("a", 4, 5_000_000)).await.unwrap();
+        assert_eq!((commit.fill(Capacity::SingleUse).taken, commit.fill(Capacity::LongSingleUse).taken), (1, 1));
+    });
+    assert!(Capacity::Tasks.exhausted() > before);
+}

@@ -155,7 +155,7 @@ fn of_names_in_trust_rules() {
         &["trust/r.toml:1: `name` must have 1 to 63 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit"],
     );
     let kinds = "\"oidc\", \"oauth\", \"spiffe\", \"kubernetes\", \"github\", \"gitlab\", \"buildkite\", \"gcp\", \"aws\", \
-                 \"azure\" or \"x509\"";
+                 \"azure\", \"x509\" or \"client_attester\"";
     rule(
         &IDP.replace("'oidc'", "'odic'"),
         &[&format!("trust/r.toml:2: `kind` must be {kinds}, not \"odic\"; did you mean \"oidc\"?")],
@@ -376,8 +376,8 @@ fn of_logins() {
     login(
         "method = 'private_jwt_key'",
         &["agents/a.toml:6: `method` must be \"private_key_jwt\", \"spiffe_jwt\", \"workload_jwt\", \"tls_client_auth\", \
-         \"self_signed_tls_client_auth\", \"spiffe_x509\", \"workload_x509\", \"client_secret_basic\" or \"client_secret_post\", \
-         not \"private_jwt_key\""],
+         \"self_signed_tls_client_auth\", \"spiffe_x509\", \"workload_x509\", \"attest_jwt_client_auth\", \
+         \"attest_jwt_client_auth_dpop\", \"client_secret_basic\" or \"client_secret_post\", not \"private_jwt_key\""],
     );
     login("method = 'spiffe_x509'\nspiffe_id = 'x'", &["agents/a.toml:7: `spiffe_id` must begin with spiffe:// in lower case"]);
     login("method = 'none'", &["agents/a.toml:6: `method` \"none\" is not offered: an agent must prove itself"]);

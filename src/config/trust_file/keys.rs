@@ -193,7 +193,7 @@ fn take_hosts(reader: &mut TableReader<'_>) -> Option<Vec<String>> {
 }
 
 /// How keys that are fetched may be reached, beyond what every address may.
-fn take_reach(reader: &mut TableReader<'_>, remote: bool) -> Option<Reach> {
+pub(super) fn take_reach(reader: &mut TableReader<'_>, remote: bool) -> Option<Reach> {
     if !remote {
         for key in ["networks", "ca_file", "token_file", "insecure_reason", "proxy"] {
             reader.refuse(key, "belongs to keys that are fetched");

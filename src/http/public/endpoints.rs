@@ -34,7 +34,7 @@ pub(super) async fn introspect(request: HttpRequest, payload: Payload, state: Da
 
 /// Answers a revocation request. That a token is not the client's to revoke is recorded and logged, and answered like the rest.
 pub(super) async fn revoke(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
-    let visitor = state.visitor(&request);
+    let visitor = state.visitor(&request).ending();
     let line = async |context: LineContext<'_>, form: &Form| match lines::revoke(context, form).await {
         Err(refused) if refused.is_hidden() => {
             let _untold = refuse(&state, refused, Some(context.credentials), (visitor, context.now)).await;

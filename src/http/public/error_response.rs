@@ -8,7 +8,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
-use super::respond::{add_nonce, unstored};
+use super::respond::{add_challenge, add_nonce, unstored};
 use crate::client::{ClientReason, Credentials};
 use crate::commit::CommitReason;
 use crate::crypto::random;
@@ -16,6 +16,7 @@ use crate::error::{AccessError, ErrorCode, ExchangeError, RateExceeded};
 use crate::http::client_cert::not_counting;
 use crate::http::state::AppState;
 use crate::http::strangers::Visitor;
+use crate::http::too_many::Limit;
 use crate::lifecycle::AdmissionReason;
 use crate::lines::{AnsweredRefusal, RefusedRequest};
 use crate::oauth::{ClientId, Jti, Time};
@@ -43,6 +44,7 @@ pub(super) async fn refuse(
     let id = reference(now);
     let AnsweredRefusal { code, reason, agent } = refused.recorded(state.commit(), &id).await;
     state.metrics.refused(code);
+    Limit::of(&reason).into_iter().for_each(|limit| state.metrics.too_many(limit, agent.as_ref()));
     match &agent {
         Some(_) => visitor.proved(),
         // What is the server's own fault counts against nobody.
@@ -62,6 +64,9 @@ pub(super) async fn refuse(
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
     }
+    if code == ErrorCode::UseAttestationChallenge {
+        add_challenge(&mut answer, &state.deployment().client_attestations, now);
+    }
     answer
 }
 
@@ -74,6 +79,9 @@ pub(super) fn refuse_token(
     (visitor, now): (Visitor<'_>, Time),
 ) -> HttpResponse {
     let (id, code) = (reference(now), reason.code());
+    if let AccessError::Commit(reason) = reason {
+        Limit::of_commit(*reason).into_iter().for_each(|limit| state.metrics.too_many(limit, None));
+    }
     code.into_iter().for_each(|code| state.metrics.refused(code));
     let error = code.map(ErrorCode::as_str);
     if !matches!(code, Some(ErrorCode::TemporarilyUnavailable | ErrorCode::ServerError)) {
@@ -85,7 +93,8 @@ pub(super) fn refuse_token(
 }
 
 /// 429 for a stranger whose address had too many requests refused, before anything of it is read (RFC 6585 §4).
-pub(super) fn turn_away(seconds: u64) -> HttpResponse {
+pub(super) fn turn_away(state: &AppState, seconds: u64) -> HttpResponse {
+    state.metrics.too_many(Limit::Refused, None);
     let mut answer = unstored(StatusCode::TOO_MANY_REQUESTS);
     let error_description = format!(
         "too many requests from this address were refused; wait {seconds} s, and do not repeat a request that was refused as it \
@@ -142,26 +151,26 @@ fn is_missing(reason: &ExchangeError) -> bool {
 
 /// The limit that was reached, and until when (draft-ietf-httpapi-ratelimit-headers-10 §3 and §4).
 fn add_limit(answer: &mut HttpResponseBuilder, reason: &ExchangeError) {
-    match reason {
-        ExchangeError::Commit(reason) => add_share(answer, *reason),
-        ExchangeError::Rate(RateExceeded { per_second, seconds }) => {
-            answer.insert_header(("RateLimit-Policy", format!("\"requests\";q={per_second};w=1")));
-            answer.insert_header(("RateLimit", format!("\"requests\";r=0;t={seconds}")));
-        }
-        _ => {}
+    let Some(limit) = Limit::of(reason) else { return };
+    let policy = match reason {
+        ExchangeError::Rate(RateExceeded { per_second, .. }) => Some((per_second, 1)),
+        ExchangeError::Commit(CommitReason::Velocity(_, per_hour, _)) => Some((per_hour, 3600)),
+        _ => None,
+    };
+    if let Some((quota, window)) = policy {
+        answer.insert_header(("RateLimit-Policy", format!("\"{}\";q={quota};w={window}", limit.as_str())));
     }
+    answer.insert_header(("RateLimit", format!("\"{}\";r=0;t={}", limit.as_str(), retry_after(reason))));
 }
 
 /// The same, of a share that is used up; nothing where none is.
 pub(super) fn add_share(answer: &mut HttpResponseBuilder, reason: CommitReason) {
-    if let CommitReason::Share(of, seconds) = reason {
-        answer.insert_header(("RateLimit", format!("\"{}\";r=0;t={seconds}", of.as_str())));
-    }
+    add_limit(answer, &ExchangeError::Commit(reason));
 }
 
 /// The status of what the commit refuses for a while: whose limit it is. What is short by a share is short for this client alone.
 pub(super) fn for_a_while(reason: CommitReason) -> StatusCode {
-    if matches!(reason, CommitReason::Share(..)) { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE }
+    if Limit::of_commit(reason).is_some() { StatusCode::TOO_MANY_REQUESTS } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// Seconds after which it is worth trying again.
@@ -178,9 +187,8 @@ fn status(code: ErrorCode, reason: &ExchangeError) -> StatusCode {
         (_, ExchangeError::Admission(AdmissionReason::NoTask)) => StatusCode::NOT_FOUND,
         // RFC 9110 §15.5.16.
         (_, ExchangeError::Form(FormReason::Charset | FormReason::ContentEncoding)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        (_, ExchangeError::Rate(_)) => StatusCode::TOO_MANY_REQUESTS,
-        (ErrorCode::TemporarilyUnavailable, ExchangeError::Commit(reason)) => for_a_while(*reason),
-        (ErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
+        (_, reason) if Limit::of(reason).is_some() => StatusCode::TOO_MANY_REQUESTS,
+        (ErrorCode::InvalidClient | ErrorCode::UseFreshAttestation, _) => StatusCode::UNAUTHORIZED,
         (ErrorCode::TemporarilyUnavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
         (ErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,
@@ -196,6 +204,7 @@ fn printable(sentence: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::ScopeEffect;
     use crate::client::{CertificateReason, DpopReason};
     use crate::commit::Capacity;
     use crate::error::Profile;
@@ -208,7 +217,10 @@ mod tests {
         let full = ExchangeError::Commit(CommitReason::Full(Capacity::Tasks, 86_400));
         let rate = ExchangeError::Rate(RateExceeded { per_second: 50, seconds: 2 });
         let busy = ExchangeError::Commit(CommitReason::Busy);
+        let velocity = ExchangeError::Commit(CommitReason::Velocity(ScopeEffect::Irreversible, 20, 120));
+        let (within, policy) = ("\"velocity_irreversible\";r=0;t=120", "\"velocity_irreversible\";q=20;w=3600");
         let expected = [
+            (velocity, 429, "120", Some(within), Some(policy)),
             (share, 429, "42", Some("\"single_use\";r=0;t=42"), None),
             (rate, 429, "2", Some("\"requests\";r=0;t=2"), Some("\"requests\";q=50;w=1")),
             (full, 503, "86400", None, None),

@@ -7,7 +7,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::error_response::{refuse, turn_away};
-use super::respond::add_nonce;
+use super::respond::{add_challenge, add_nonce};
 use crate::client::{Credentials, DpopReason};
 use crate::error::ExchangeError;
 use crate::http::client_cert;
@@ -17,7 +17,11 @@ use crate::lines::{LineContext, RefusedRequest};
 use crate::request::{Form, FormReason, RequestReason, refuse_in_address};
 
 /// Headers that carry a credential that this server does not take yet: refused by name, never ignored.
-const LATER: [&str; 3] = ["oauth-client-attestation", "oauth-client-attestation-pop", "workload-identity-token"];
+const LATER: [&str; 1] = ["workload-identity-token"];
+
+/// draft-ietf-oauth-attestation-based-client-auth §4 and §5.1.
+const ATTESTATION: HeaderName = HeaderName::from_static("oauth-client-attestation");
+const ATTESTATION_PROOF: HeaderName = HeaderName::from_static("oauth-client-attestation-pop");
 
 /// RFC 9449 §4.1.
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -26,12 +30,14 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 const BODY: Duration = Duration::from_secs(10);
 
 /// Headers of which a second one would contradict the first, with their names.
-const ONCE: [(HeaderName, &str); 5] = [
+const ONCE: [(HeaderName, &str); 7] = [
     (header::AUTHORIZATION, "Authorization"),
     (header::CONTENT_TYPE, "Content-Type"),
     (header::CONTENT_LENGTH, "Content-Length"),
     (header::TRANSFER_ENCODING, "Transfer-Encoding"),
     (header::HOST, "Host"),
+    (ATTESTATION, "OAuth-Client-Attestation"),
+    (ATTESTATION_PROOF, "OAuth-Client-Attestation-PoP"),
 ];
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -47,7 +53,7 @@ pub(super) async fn handle<T>(
     answer: impl FnOnce(T, LineContext<'_>) -> HttpResponse,
 ) -> HttpResponse {
     if let Err(seconds) = state.strangers.admit(visitor, state.now()) {
-        return turn_away(seconds);
+        return turn_away(state, seconds);
     }
     let read = read.await;
     let now = state.now();
@@ -67,10 +73,14 @@ pub(super) async fn handle<T>(
     }
 }
 
-/// RFC 9449 §8.2: the next proof will carry the newer nonce.
+/// RFC 9449 §8.2: the next proof will carry the newer nonce; so will the next proof of a client attestation its challenge.
 pub(super) fn with_nonce(mut answer: HttpResponse, context: LineContext<'_>) -> HttpResponse {
     if context.deployment.dpop.nonce_required && context.credentials.has_proof() {
         add_nonce(&mut answer, &context.deployment.dpop, context.now);
+    }
+    let attestations = &context.deployment.client_attestations;
+    if attestations.challenge_required && context.credentials.has_attestation_proof() {
+        add_challenge(&mut answer, attestations, context.now);
     }
     answer
 }
@@ -78,6 +88,12 @@ pub(super) fn with_nonce(mut answer: HttpResponse, context: LineContext<'_>) -> 
 /// The credentials of a request that has no form: an access token and the proof of its key.
 pub(super) fn read_headers(request: &HttpRequest, state: &AppState) -> Result<Credentials, ExchangeError> {
     headers(request.headers())?;
+    // Whoever shows an access token is no client that logs in.
+    for (header, name) in [(ATTESTATION, "OAuth-Client-Attestation"), (ATTESTATION_PROOF, "OAuth-Client-Attestation-PoP")] {
+        if request.headers().contains_key(header) {
+            return Err(ExchangeError::Request(RequestReason::Unsupported(name)));
+        }
+    }
     credentials(request, &Form::default(), state)
 }
 
@@ -109,6 +125,7 @@ fn credentials(request: &HttpRequest, form: &Form, state: &AppState) -> Result<C
     let certificate = client_cert::certificate(request, &state.snapshot().frontend).map_err(ExchangeError::Request)?;
     let headers = request.headers();
     let credentials = Credentials::new(form, text(headers, header::AUTHORIZATION)).with_dpop(text(headers, DPOP));
+    let credentials = credentials.with_attestation(text(headers, ATTESTATION), text(headers, ATTESTATION_PROOF));
     Ok(credentials.with_certificate(certificate))
 }
 

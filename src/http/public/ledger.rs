@@ -103,7 +103,7 @@ async fn proof(request: &HttpRequest, state: &Data<AppState>, jti: &str, auditor
     }
     let (now, deployment, visitor) = (state.now(), state.deployment(), state.visitor(request));
     if let Err(seconds) = state.strangers.admit(visitor, now) {
-        return turn_away(seconds);
+        return turn_away(state, seconds);
     }
     let credentials = match read_headers(request, state) {
         Ok(credentials) => credentials,

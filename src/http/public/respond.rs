@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::client::DpopRules;
+use crate::client::{ClientAttestationRules, DpopRules};
 use crate::lifecycle::TaskStatus;
 use crate::lines::TaskOutcome;
 use crate::mint::{IntrospectionResponse, IssuedTaskToken, IssuedToken};
@@ -42,6 +42,14 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
 pub(super) fn add_nonce(answer: &mut HttpResponse, rules: &DpopRules, now: Time) {
     if let Ok(nonce) = rules.nonces.current(now).parse() {
         answer.headers_mut().insert(header::HeaderName::from_static("dpop-nonce"), nonce);
+    }
+}
+
+/// Adds the challenge that the next proof of a client attestation must carry
+/// (draft-ietf-oauth-attestation-based-client-auth §6.2).
+pub(super) fn add_challenge(answer: &mut HttpResponse, rules: &ClientAttestationRules, now: Time) {
+    if let Ok(challenge) = rules.challenges.current(now).parse() {
+        answer.headers_mut().insert(header::HeaderName::from_static("oauth-client-attestation-challenge"), challenge);
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) async fn act(
     let named = TaskAction::NAMED.iter().find(|(_, name)| *name == action);
     let Some((action, _)) = named.copied() else { return not_found().await };
     let line = async |context: LineContext<'_>, _: &Form| lines::act_on_task(context, &id, action).await;
-    handle(state.visitor(&request), &state, read(&request, payload, &state), line, shown).await
+    let visitor = state.visitor(&request);
+    let visitor = if action.ends() { visitor.ending() } else { visitor };
+    handle(visitor, &state, read(&request, payload, &state), line, shown).await
 }
 
 /// Answers a look at a task. A client proves itself in the `Authorization` header, or by an assertion in the query, which can

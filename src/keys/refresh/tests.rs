@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 mod bundle;
+mod discovery;
 mod hostile;
 mod reach;
 

@@ -134,7 +134,7 @@ pub struct Confirmations {
     pub subject: Option<Confirmation>,
 }
 
-/// SHA-256 of each credential that was presented.
+/// SHA-256 of each credential that was presented, and of what its issuer was asked about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
@@ -147,6 +147,9 @@ pub struct Evidence {
     /// The DPoP proof.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub proof: Option<Digest>,
+    /// The verdicts of clusters that were asked about the tokens that they issued, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "Many")]
+    pub reviews: Vec<Digest>,
     /// The subject token.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "Optional")]
     pub subject_token: Option<Digest>,

@@ -316,6 +316,7 @@ fn issue(id: u8) -> RecordHop {
         disclosed: Disclosed { subject: GenerationKey([id; 16]), values: zeroize::Zeroizing::new(vec![id]) },
         status: None,
         effect: Effect::Nothing,
+        counted: None,
         opens: None,
     }
 }

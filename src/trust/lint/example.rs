@@ -87,6 +87,14 @@ impl Example {
         ];
         match self.kind {
             TrustKind::Spiffe => members.push(("sub", format!("{}/ns/prod/sa/web", self.issuer).into())),
+            TrustKind::ClientAttester => {
+                let key = json!({
+                    "kty": "EC", "crv": "P-256", "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+                    "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA",
+                });
+                members.retain(|(name, _)| *name != "aud");
+                members.extend([("sub", "client-id".into()), ("cnf", json!({ "jwk": key }))]);
+            }
             TrustKind::X509 => members = vec![("sub", "CN=web,O=Acme".into()), ("dns", "web.acme.example".into())],
             TrustKind::Oidc | TrustKind::Oauth => {
                 members.extend([("iss", self.issuer.clone().into()), ("sub", "anybody".into())]);
@@ -115,7 +123,7 @@ impl Example {
             }
             TrustKind::Aws => self.agree_on_aws(),
             TrustKind::Azure => self.agree_on_azure(),
-            TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::X509 => {}
+            TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => {}
         }
     }
 

@@ -65,6 +65,23 @@ impl Party {
         self.key(key).thumbprint().unwrap()
     }
 
+    /// A client attestation of this agent for the test key `key`, with claims beside or instead of the usual
+    /// (draft-ietf-oauth-attestation-based-client-auth §4).
+    pub fn client_attestation(&self, key: &str, more: Value) -> String {
+        let (now, cnf) = (self.now(), json!({ "jwk": self.key(key).bare_jwk() }));
+        let usual = json!({ "sub": self.profile.clients[&self.agent].id, "iat": now, "exp": now + 300, "cnf": cnf });
+        jwt(self.key("attester"), "oauth-client-attestation+jwt", &merged([usual, more]))
+    }
+
+    /// A fresh proof that this is who holds the test key `key` of a client attestation
+    /// (draft-ietf-oauth-attestation-based-client-auth §5.1).
+    pub fn attestation_proof(&self, key: &str, more: Value) -> String {
+        let key = self.key(key);
+        let usual = json!({ "aud": self.profile.issuer, "jti": fresh(), "iat": self.now() });
+        let header = json!({ "typ": "oauth-client-attestation-pop+jwt", "alg": key.alg });
+        under(key, &header, &merged([usual, more]).to_string())
+    }
+
     /// An ID token of the people's identity provider, with claims beside or instead of the usual.
     pub fn id_token(&self, claims: Value) -> String {
         self.vouched("idp", claims)

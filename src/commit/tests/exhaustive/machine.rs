@@ -83,6 +83,7 @@ impl Machine {
         let memory = WriterMemory {
             state: Arc::default(),
             lists: StatusLists::new(limits.status),
+            velocities: Arc::default(),
             replay: ReplayCache::new(limits.single_use),
             keys: SubjectKeys::new(keys(1).root, limits.subject_keys),
             terms: TermsSealer::new(keys(1).terms),
@@ -238,7 +239,7 @@ impl Heard {
 }
 
 fn place() -> crate::commit::limits::QueuePlace {
-    crate::commit::limits::Queue::new(1).place(crate::oauth::ShareKey::NOBODY).unwrap()
+    crate::commit::limits::Queue::new(Capacity::Queue, 1).place(crate::oauth::ShareKey::NOBODY).unwrap()
 }
 
 /// The list of a key folder with the one key.

@@ -192,3 +192,32 @@ fn a_flood_of_unknown_kids_leaves_nothing_behind() {
         assert_eq!(trust.remembered(), 1, "only the token that verified is remembered");
     });
 }
+
+/// Strangers who ask of one issuer, by however many names and keys, cost nobody else a fetch, and keep nobody else's new key
+/// from being found: there is one task per address that the configuration names, and it rests after each fetch, whoever asks.
+#[test]
+fn a_flood_at_one_issuer_asks_no_other_and_the_other_finds_its_new_key() {
+    run(async {
+        let (flooded, other) = (Origin::start().await, Origin::start().await);
+        let (known, old, new) = (key(), key(), key());
+        flooded.set(|answers| answers.keys = published(&[&known]));
+        other.set(|answers| answers.keys = published(&[&old]));
+        let policy = RefreshPolicy { cool_down: PATIENCE, ..policy() };
+        let of = |name, origin: &Origin, policy| rule(name, &origin.address, KeyLocation::Uri(origin.uri()), policy);
+        let quick = RefreshPolicy { cool_down: Duration::from_millis(50), ..policy };
+        let rules = vec![of("flooded", &flooded, policy), of("other", &other, quick)];
+        let trust = Arc::new(TrustStore::new(rules, None).unwrap());
+        trust.keep_fresh(&patient(), &clock());
+        assert!(present(&trust, &flooded.address, &known).await.is_ok() && present(&trust, &other.address, &old).await.is_ok());
+        let strangers: Vec<SigningKey> = (0..8).map(|_| key()).collect();
+        for turn in 0..1_000 {
+            let nowhere = format!("https://nobody-{turn}.example");
+            assert!(present(&trust, &flooded.address, &strangers[turn % 8]).await.is_err());
+            assert!(present(&trust, &nowhere, &strangers[turn % 8]).await.is_err());
+        }
+        assert_eq!((flooded.asked(), other.asked()), (1, 1));
+        other.set(|answers| answers.keys = published(&[&old, &new]));
+        until_async("the new key is found", async || present(&trust, &other.address, &new).await.is_ok()).await;
+        assert_eq!((flooded.asked(), other.asked()), (1, 2));
+    });
+}

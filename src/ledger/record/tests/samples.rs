@@ -148,6 +148,7 @@ pub(super) fn hop() -> impl Strategy<Value = Hop> {
                 actor_token: evidence[1],
                 client_assertion: evidence[2],
                 proof: evidence[1],
+                reviews: evidence[0].into_iter().collect(),
             },
             expires: ids.5,
             inputs,
