@@ -2,11 +2,10 @@
 
 mod terms;
 
-pub use terms::{VouchedBy, VouchedLogin};
-
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+pub use terms::{VouchedBy, VouchedLogin};
 
 use super::{AuthMethod, CertificateName, Dated, PeerCertificate};
 use crate::crypto::Digest;

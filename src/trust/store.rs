@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::review::Reviewer;
 use super::rule::IssuerSelector;
 use super::verify::CLIENT_ATTESTATION;
-use super::{Trial, TrustKind, TrustReason, TrustRefusal, TrustRule, ValidatedLeaf, VerifiedAssertion, trial, verify};
+use super::{
+    Trial, TrialCheck, TrustKind, TrustReason, TrustRefusal, TrustRule, ValidatedLeaf, VerifiedAssertion, trial, verify,
+};
 use crate::jose::{Cache, Compact, JoseReason, Object};
 use crate::keys::{JwksCache, KeyMaterial, KeyState, RuleKeys, Sequences};
 use crate::net::Fetcher;
@@ -155,12 +157,16 @@ impl TrustStore {
         for entry in entries {
             let first = trial_of(&entry.rule, token, claims, entry.keys.at_hand(now).as_ref(), now);
             let unsettled = first.checks.iter().filter_map(|check| check.refused).any(may_be_settled);
-            trials.push(match entry.keys.token_cache().filter(|_| unsettled) {
+            let trial = match entry.keys.token_cache().filter(|_| unsettled) {
                 Some(keys) => {
                     let material = keys.after_refetch(now).await.ok();
                     trial_of(&entry.rule, token, claims, material.as_ref(), now)
                 }
                 None => first,
+            };
+            trials.push(match &entry.reviewer {
+                Some(reviewer) => reviewed(trial, reviewer, token, now).await,
+                None => trial,
             });
         }
         Ok(trials)
@@ -291,6 +297,24 @@ impl TrustStore {
 fn trial_of(rule: &Arc<TrustRule>, token: &Compact<'_>, claims: &Object, material: Option<&KeyMaterial>, now: Time) -> Trial {
     let accepted = VerifiedAssertion::of_token(rule, token, claims, material, &Cache::new(1), now).ok();
     Trial { rule: Arc::clone(rule), checks: trial::checks(rule, token, claims, material, now), accepted }
+}
+
+/// The trial with the verdict of the rule's cluster, which is asked about a token that passed everything else.
+async fn reviewed(mut trial: Trial, reviewer: &Reviewer, token: &Compact<'_>, now: Time) -> Trial {
+    let Some(accepted) = trial.accepted.take() else { return trial };
+    let (found, refused) = match reviewer.review(accepted, token, now).await {
+        Ok(accepted) => {
+            trial.accepted = Some(accepted);
+            ("vouched for".to_owned(), None)
+        }
+        Err(refused) => {
+            let found = refused.found().map(ToString::to_string);
+            (found.unwrap_or_else(|| "not vouched for".to_owned()), Some(refused.reason()))
+        }
+    };
+    let wanted = "the cluster vouches for it".to_owned();
+    trial.checks.push(TrialCheck { name: "TokenReview".to_owned(), found, wanted, refused });
+    trial
 }
 
 /// True where a look at the issuer's keys may bring a verdict, or another one.

@@ -71,7 +71,16 @@ impl ClientAuths {
                 _ => None,
             })
         });
-        let mut logins: Vec<VouchedLogin> = svids.chain(certified).chain(workloads).chain(certificates).collect();
+        let attested = self.attested.iter().flat_map(|(agent, logins)| {
+            logins.iter().map(move |login| VouchedLogin {
+                agent: agent.clone(),
+                method: if login.dpop { AuthMethod::AttestJwtDpop } else { AuthMethod::AttestJwt },
+                by: VouchedBy::Rule(login.rule.clone()),
+                who: "every instance that is attested for it".to_owned(),
+            })
+        });
+        let all = svids.chain(certified).chain(workloads).chain(certificates).chain(attested);
+        let mut logins: Vec<VouchedLogin> = all.collect();
         logins.sort_unstable_by(|one, other| (&one.agent, &one.who).cmp(&(&other.agent, &other.who)));
         logins
     }

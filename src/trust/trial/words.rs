@@ -4,7 +4,7 @@ use crate::jose::KeySet;
 use crate::oauth::{CLOCK_SKEW, Time};
 use crate::trust::found::{Seen, list, visible};
 use crate::trust::rule::IssuerSelector;
-use crate::trust::verify::{audiences, check_instance};
+use crate::trust::verify::{CLIENT_ATTESTATION, audiences, check_instance};
 use crate::trust::{PlatformReason, TrustKind, TrustReason, TrustRule};
 
 /// A rule, by what it wants. `keys` are those that count now.
@@ -27,6 +27,9 @@ impl RuleWants<'_> {
             (IssuerSelector::Issuer(_), Some(form)) => {
                 let named = |typ: &String| if typ.is_empty() { "none".to_owned() } else { format!("{typ:?}") };
                 form.types.iter().map(named).collect::<Vec<_>>().join(" or ")
+            }
+            (IssuerSelector::Issuer(_), None) if self.rule.kind() == TrustKind::ClientAttester => {
+                format!("{CLIENT_ATTESTATION:?}, sent as a client attestation")
             }
             (IssuerSelector::Issuer(_), None) => "\"JWT\" or none".to_owned(),
         }

@@ -18,6 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+use crate::support::foreign::say;
 use crate::support::patience::PATIENCE;
 use crate::support::{Ledger, Reply, Site, form, post_form};
 use crate::tls::client::held;
@@ -372,4 +373,23 @@ fn the_verdict_is_recorded_and_a_pod_that_is_gone_gets_nothing() {
     let verdict = json!({ "audiences": [site.profile().issuer], "pod_uid": POD, "uid": UID });
     let digest = countersign::crypto::Digest::of(verdict.to_string().as_bytes()).to_string();
     assert_eq!(hops.iter().map(|hop| &hop["evidence"]["reviews"]).collect::<Vec<_>>(), [&json!([digest])]);
+}
+
+/// `trust try` asks the cluster as a server does, and no stranger's token is sent there.
+#[test]
+fn a_trial_has_the_verdict_of_the_cluster() {
+    let site = Site::new("cluster-try");
+    let cluster = Cluster::installed(&site);
+    let config = site.fixture.config.to_str().unwrap();
+    let tries = |token: &str| say(&["trust", "try", "-", "--rule", "stock", "--config", config], token);
+    let good_token = cluster.token(&site, json!({}));
+    let said = tries(&good_token);
+    assert!(said.code == 0 && said.out.contains("  ok  TokenReview: vouched for\n"), "{said:?}");
+    let asked = cluster.asked();
+    let other = tries(&cluster.token(&site, json!({ "aud": "https://else.example" })));
+    assert!(other.code == 1 && cluster.asked() == asked && !other.out.contains("TokenReview"), "{other:?}");
+    cluster.answers(good(&json!({ "authenticated": false, "error": "gone" })));
+    let said = tries(&good_token);
+    assert!(said.code == 1 && said.out.contains("rule stock (kubernetes) refuses the token"), "{said:?}");
+    assert!(said.out.contains("  NO  TokenReview: ") && said.out.contains("wanted: the cluster vouches for it"), "{said:?}");
 }

@@ -44,7 +44,8 @@ fn the_token_of_every_platform_passes_every_check_in_order() {
     let profile = site.profile();
     let party = Party::new(&profile, "gateway");
     let mut kinds = std::collections::BTreeSet::new();
-    for rule in profile.trust.keys().filter(|rule| *rule != "spiffe-live") {
+    // A client attestation has a typ of its own, and proves no subject.
+    for rule in profile.trust.keys().filter(|rule| !["spiffe-live", "attester"].contains(&rule.as_str())) {
         let token = party.vouched(rule, json!({}));
         let said = offline(&site, &token, &["--rule", rule, "--json"]);
         let tried = said.json();
