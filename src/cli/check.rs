@@ -15,6 +15,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::oauth::{Clock, Time};
 use crate::server::{DataFolder, retired_in_record, stand_in_keys, succession_on, taken_back};
 use crate::store::{self, SystemClock};
+use crate::trust::TrustRule;
 use crate::x509::UnverifiedCertificate;
 
 /// The options of `check`.
@@ -62,7 +63,7 @@ pub(super) fn run(options: &Options) -> CommandResult {
         .transpose()?
         .unwrap_or_default();
     let ground = Ground::of(&sources, &config, succession);
-    let warnings: Vec<_> = config.warnings.iter().cloned().chain(recorded).chain(own).collect();
+    let warnings: Vec<_> = config.warnings.iter().cloned().chain(recorded).chain(own).chain(unused_proxy(&config)).collect();
     match config::deployment(config, stand_in_keys()?, None) {
         Ok(deployment) => {
             let ends = deployment
@@ -96,6 +97,13 @@ fn taken(deployment: &Deployment, data: &Path) -> Result<Vec<Diagnostic>, Failur
         }
         Err(error) => Err(Failure::new(format!("{}: what is in force cannot be read: {error}", data.display()))),
     }
+}
+
+/// A warning where the environment names a proxy and keys are fetched past it.
+fn unused_proxy(config: &Config) -> Option<Diagnostic> {
+    let variable = config::proxy_variable().filter(|_| config.trust_rules().iter().any(TrustRule::fetches_directly))?;
+    let sentence = format!("{variable} is set, and keys are not fetched through it; `proxy` in [keys] of a trust rule is used");
+    Some(Diagnostic::new(SourceLocation::file("the environment"), sentence))
 }
 
 /// Warnings about certificates of the chain that the server shows to clients which have expired or soon will.

@@ -122,6 +122,9 @@ pub(super) fn under_rule(rule: TrustRule, text: &str) -> Result<Value, Failure> 
 /// Tries the token with keys that are fetched for it, and waits for those that are on their way.
 async fn tried(ground: TrialGround<'_>, token: &Compact<'_>, rule: Option<&RuleName>) -> Value {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    if let Some(variable) = config::proxy_variable().filter(|_| ground.trust.rules().any(|rule| rule.fetches_directly())) {
+        tracing::warn!(variable, "the proxy of the environment is not used to fetch keys; `proxy` in [keys] of a trust rule is");
+    }
     ground.trust.keep_fresh(&Fetcher::new(), &clock);
     let mut trial = try_token(ground, token, rule, clock.now()).await;
     for _ in 0..LOOKS {

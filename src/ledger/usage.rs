@@ -98,3 +98,15 @@ impl Usage {
         known
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A use that is not seen in records that begin late is no use that never was.
+    #[test]
+    fn records_that_begin_late_do_not_tell_that_something_never_was() {
+        let whole = |first: Option<u64>| Usage { first, ..Usage::default() }.is_whole();
+        assert_eq!([whole(None), whole(Some(0)), whole(Some(1))], [true, true, false]);
+    }
+}

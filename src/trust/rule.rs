@@ -166,6 +166,11 @@ impl TrustRule {
         !matches!(self.parts.selector, IssuerSelector::Issuer(_)) && self.parts.subject.instance.is_some()
     }
 
+    /// True where its keys come from the network, and through no proxy.
+    pub fn fetches_directly(&self) -> bool {
+        matches!(&self.parts.keys, KeySource::Remote(location, _) if location.reach().is_none_or(|reach| reach.proxy.is_none()))
+    }
+
     /// Tells that an optional claim of its tokens is not what it should be, and so not known here; once for each claim.
     pub(crate) fn tell_unread(&self, claim: &str, value: Option<&str>) {
         let mut told = self.unread.lock().unwrap_or_else(PoisonError::into_inner);

@@ -195,6 +195,24 @@ fn keys_that_cannot_be_fetched_are_told_with_the_reason() {
     assert!(failing[0].1.contains("cannot be had now") && said.err.contains("the connection was refused"), "{said:?}");
 }
 
+/// A proxy that the environment names is told not to be used, where keys would be fetched past it.
+#[test]
+fn a_proxy_of_the_environment_is_told_not_to_be_used() {
+    let site = Site::new("try-proxy");
+    let config = site.fixture.config.to_str().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let output = command.args(arguments).env("HTTPS_PROXY", "http://127.0.0.1:1").output().unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
+    };
+    let checked = run(&["check", "--config", config]);
+    assert!(checked.contains("warning: the environment: HTTPS_PROXY is set, and keys are not fetched through it"), "{checked}");
+    let token = site.folder.join("token");
+    fs::write(&token, Party::new(&site.profile(), "gateway").vouched("gitlab", json!({}))).unwrap();
+    let tried = run(&["trust", "try", token.to_str().unwrap(), "--rule", "gitlab", "--config", config]);
+    assert!(tried.contains("the proxy of the environment is not used to fetch keys"), "{tried}");
+}
+
 /// Two clusters have one issuer: both rules are shown, and one accepts.
 #[test]
 fn every_rule_of_an_issuer_is_shown_and_one_must_accept() {
