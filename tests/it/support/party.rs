@@ -133,7 +133,8 @@ impl Party {
         parameters
     }
 
-    fn now(&self) -> i64 {
+    /// Its clock, in seconds since 1970.
+    pub fn now(&self) -> i64 {
         now() + self.skew
     }
 
