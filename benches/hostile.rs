@@ -1,6 +1,6 @@
-//! The time that others wait while one is hostile: `cargo bench --bench hostile`. Two clients ask at a steady pace, alone and then
-//! beside one that sends as fast as it can in each of many ways, all on one core and the server on another. `docs/benchmarks.md`
-//! explains the figures.
+//! The time that others wait while one is hostile: `cargo bench --bench hostile`. Two clients ask at a steady pace, alone and
+//! then beside one that sends as fast as it can in each of many ways, all of them on one core and the server on another.
+//! `docs/benchmarks.md` explains the figures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -95,7 +95,7 @@ fn report(name: &str, seen: &Seen, quiet: &Seen, hostile: &BTreeMap<u16, usize>)
     );
 }
 
-/// What others saw.
+/// The times that others waited, sorted, and what they were answered.
 #[derive(Default)]
 struct Seen {
     micros: Vec<f64>,

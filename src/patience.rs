@@ -13,6 +13,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 /// The pause between two looks.
 const AGAIN: Duration = Duration::from_millis(5);
 
+/// An instant, for tests of what only compares instants.
+pub(crate) fn an_instant() -> Instant {
+    Instant::now()
+}
+
 /// Waits until `holds`.
 ///
 /// # Panics

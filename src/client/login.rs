@@ -347,8 +347,7 @@ impl ClientAuths {
         id.patterns().filter_map(|pattern| self.spiffe.get(&*pattern)).collect()
     }
 
-    /// The agent that a client attestation names, where it logs in by those of that rule. Which proof it needs besides is its own
-    /// login's matter.
+    /// The agent that a client attestation names, where it logs in by those of that rule, by whichever proof.
     fn by_attestation(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
         let named = assertion.claims().text("sub").ok().flatten().and_then(|sub| ClientId::parse(&sub).ok());
         let known = named.and_then(|client| self.attested.get_key_value(&client));

@@ -1,8 +1,8 @@
 //! The order in which a thread reads what its connections have sent: those of one address take turns with all others, so that
 //! nobody waits for more than a few requests of each of them.
 //!
-//! A thread serves as many requests as are ready before it looks at its sockets again. Without turns whoever keeps many connections
-//! busy would be served on all of them first.
+//! A thread serves as many requests as are ready before it looks at its sockets again. Without turns whoever keeps many
+//! connections busy would be served on all of them first.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::rt;
 
-/// Whoever shares a turn: all connections of one address, for IPv6 of one /64; behind a proxy each connection alone, for behind it
-/// are many.
+/// Whoever shares a turn: all connections of one address, for IPv6 of one /64; behind a proxy each connection alone, for behind
+/// it are many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
     Address(IpAddr),
@@ -67,10 +67,10 @@ impl ReadTurn {
     /// True where a read is in turn; else `waker` is woken when it may be.
     pub(super) fn take_or_wait(&mut self, waker: &Waker, now: Instant) -> bool {
         let passes = ORDER.with_borrow_mut(|order| order.take_or_wait(self, waker, now));
-        if passes == Pass::Begins {
+        if passes == TurnAnswer::Begins {
             drop(rt::spawn(pass_turns()));
         }
-        passes == Pass::InTurn
+        passes == TurnAnswer::InTurn
     }
 }
 
@@ -82,7 +82,7 @@ impl Drop for ReadTurn {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Pass {
+enum TurnAnswer {
     InTurn,
     Waits,
     /// It waits, and is the first to do so: somebody has to give new turns.
@@ -90,7 +90,7 @@ enum Pass {
 }
 
 impl ReadOrder {
-    fn take_or_wait(&mut self, turn: &mut ReadTurn, waker: &Waker, now: Instant) -> Pass {
+    fn take_or_wait(&mut self, turn: &mut ReadTurn, waker: &Waker, now: Instant) -> TurnAnswer {
         if !self.is_passing && self.since.is_none_or(|since| now.duration_since(since) > SPAN) {
             // Nobody waits.
             self.renew(now);
@@ -103,13 +103,13 @@ impl ReadOrder {
             at.kept -= u32::from(is_woken);
             at.taken += 1;
             turn.place.take().map(|place| at.waiting.remove(&place));
-            return Pass::InTurn;
+            return TurnAnswer::InTurn;
         }
         at.waiting.insert(place, waker.clone());
         if turn.place.replace(place).is_none() {
             self.next_place += 1;
         }
-        if std::mem::replace(&mut self.is_passing, true) { Pass::Waits } else { Pass::Begins }
+        if std::mem::replace(&mut self.is_passing, true) { TurnAnswer::Waits } else { TurnAnswer::Begins }
     }
 
     /// A new turn for everybody. The answer is who may read in it, of those who wait: the longest waiting of each lane.
@@ -146,6 +146,7 @@ async fn pass_turns() {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
     use super::*;
+    use crate::patience::an_instant;
 
     fn lane(last: u8) -> Lane {
         Lane::Address(IpAddr::from([127, 0, 0, last]))
@@ -164,13 +165,13 @@ mod tests {
             let all = lanes.iter().flat_map(|(last, count)| std::iter::repeat_n(lane(*last), *count));
             let connections: Vec<ReadTurn> = all.map(ReadTurn::new).collect();
             let reads = vec![0; connections.len()];
-            Self { order: ReadOrder::default(), now: Instant::now(), connections, reads }
+            Self { order: ReadOrder::default(), now: an_instant(), connections, reads }
         }
 
         /// Everybody asks, in order; then there is a new turn.
         fn round(&mut self) {
             for (turn, reads) in self.connections.iter_mut().zip(&mut self.reads) {
-                *reads += u32::from(self.order.take_or_wait(turn, Waker::noop(), self.now) == Pass::InTurn);
+                *reads += u32::from(self.order.take_or_wait(turn, Waker::noop(), self.now) == TurnAnswer::InTurn);
             }
             self.order.renew(self.now);
         }
@@ -202,17 +203,17 @@ mod tests {
         let mut alone = ReadTurn::new(lane(2));
         for read in 0..1_000 {
             busy.order.renew(busy.now);
-            assert_eq!(busy.order.take_or_wait(&mut alone, Waker::noop(), busy.now), Pass::InTurn, "{read}");
+            assert_eq!(busy.order.take_or_wait(&mut alone, Waker::noop(), busy.now), TurnAnswer::InTurn, "{read}");
         }
         let mut order = ReadOrder::default();
         for read in 0..1_000 {
             let now = busy.now + Duration::from_millis(read * 2);
-            assert_eq!(order.take_or_wait(&mut alone, Waker::noop(), now), Pass::InTurn, "{read}");
+            assert_eq!(order.take_or_wait(&mut alone, Waker::noop(), now), TurnAnswer::InTurn, "{read}");
             assert!(!order.is_passing && order.lanes.len() == 1);
         }
         ORDER.with_borrow_mut(|order| {
             let mut turns: Vec<ReadTurn> = (0..6).map(|_| ReadTurn::new(lane(3))).collect();
-            let mut passes = |turn: &mut ReadTurn| order.take_or_wait(turn, Waker::noop(), busy.now) == Pass::InTurn;
+            let mut passes = |turn: &mut ReadTurn| order.take_or_wait(turn, Waker::noop(), busy.now) == TurnAnswer::InTurn;
             let passed = turns.iter_mut().map(&mut passes).filter(|passed| *passed);
             assert_eq!(passed.count(), 4);
             assert_eq!(order.lanes[&lane(3)].waiting.len(), 2);

@@ -103,8 +103,8 @@ impl Proving<'_> {
         Ok(edge)
     }
 
-    /// The edge at the first record that is kept, from files of a tree of any size that was signed: a backup has those of its own.
-    /// That it is right is not shown yet.
+    /// The edge at the first record that is kept, from files of a tree of any size that was signed: a backup has those of its
+    /// own. That it is right is not shown yet.
     fn at_first<T, R: Display>(&self, load: impl Fn(u64) -> Result<T, R>) -> Result<T, SequencerReason> {
         let mut newest_first = self.heads.sizes().into_iter().rev().map(&load);
         let newest = newest_first.next().unwrap_or_else(|| load(self.first));

@@ -28,9 +28,7 @@ impl RuleWants<'_> {
                 let named = |typ: &String| if typ.is_empty() { "none".to_owned() } else { format!("{typ:?}") };
                 form.types.iter().map(named).collect::<Vec<_>>().join(" or ")
             }
-            (IssuerSelector::Issuer(_), None) if self.rule.kind() == TrustKind::ClientAttester => {
-                format!("{CLIENT_ATTESTATION:?}, sent as a client attestation")
-            }
+            _ if self.rule.kind() == TrustKind::ClientAttester => format!("{CLIENT_ATTESTATION:?}"),
             (IssuerSelector::Issuer(_), None) => "\"JWT\" or none".to_owned(),
         }
     }
@@ -39,6 +37,7 @@ impl RuleWants<'_> {
         match self.rule.kind() {
             TrustKind::Oauth => "an access token of the form that the rule tells".to_owned(),
             TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => "nothing besides".to_owned(),
+            TrustKind::ClientAttester => "an agent's id in sub, and the key of its instance as jwk in cnf".to_owned(),
             kind => format!("what {kind} writes for a workload and for this server"),
         }
     }
@@ -58,6 +57,7 @@ impl RuleWants<'_> {
 
     pub(super) fn audiences(&self) -> String {
         match self.rule.audiences() {
+            [] => "none, or this server".to_owned(),
             [one] => visible(&format!("{one:?}")),
             several => format!("one of {}", list(several)),
         }
@@ -108,6 +108,7 @@ impl Seen<'_> {
         match self.rule.kind() {
             TrustKind::Oauth => "an access token",
             TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => "nothing against it",
+            TrustKind::ClientAttester => "an agent's, with a key",
             _ => "a workload's, for this server",
         }
     }

@@ -104,8 +104,7 @@ impl Hostile {
 
     /// A request for `path` with these parameters, and a login by an assertion that lives so many seconds.
     pub fn asks(&self, path: &str, parameters: &[(&str, &str)], seconds: i64) -> Vec<u8> {
-        let now = Value::from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64 + seconds);
-        let assertion = self.party.assertion_with(json!({ "exp": now }));
+        let assertion = self.party.assertion_with(json!({ "exp": self.party.now() + seconds }));
         let login = [("client_assertion_type", BEARER), ("client_assertion", assertion.as_str())];
         post(path, &form(&[&login, parameters].concat()))
     }

@@ -384,7 +384,7 @@ fn copied(kept: &Kept) {
     assert_eq!((states(&kept.site.folder.join("backup")), states(kept.data())), (2, 2));
 }
 
-/// A backup of what was kept, an archive of what came after it, and the log: nothing that was signed is lost by their being three.
+/// A backup of what was kept, an archive of what came after it, and the log: nothing that was signed is lost between them.
 #[test]
 fn a_backup_of_what_is_kept_goes_on_with_what_an_archive_has() {
     let mut kept = pruned("retention-restore");

@@ -93,7 +93,7 @@ impl Party {
         let now = self.now();
         let usual = json!({ "iss": issuer.issuer, "aud": issuer.audience, "iat": now, "exp": now + 300, "jti": fresh() });
         let azp = self.profile.clients[&self.agent].names.get(trust).map(|azp| json!({ "azp": azp })).unwrap_or(json!({}));
-        let typ = if issuer.typ == "at+jwt" { "at+jwt" } else { "JWT" };
+        let typ = if issuer.typ.contains('+') { &issuer.typ } else { "JWT" };
         jwt(self.key(&issuer.key), typ, &merged([Value::Object(issuer.claims.clone()), usual, azp, claims]))
     }
 
@@ -133,7 +133,8 @@ impl Party {
         parameters
     }
 
-    fn now(&self) -> i64 {
+    /// Its clock, in seconds since 1970.
+    pub fn now(&self) -> i64 {
         now() + self.skew
     }
 
