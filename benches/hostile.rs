@@ -39,6 +39,8 @@ use ways::{Hostile, Sends, WAYS, Way};
 /// Requests a second of each of the others.
 const PACE: u32 = 100;
 const SECONDS: u32 = 5;
+/// The last part of its address.
+const HOSTILE: u8 = 1;
 /// Connections of the hostile.
 const CONNECTIONS: usize = 64;
 /// Requests that it has at hand, and begins anew with at the end.
@@ -158,6 +160,10 @@ async fn paced_lane(address: SocketAddr, number: u8, requests: Vec<(Instant, Vec
 async fn connect(address: SocketAddr, number: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((Ipv4Addr::new(127, 3, 0, number), 0))).unwrap();
+    if number == HOSTILE {
+        // Else so many closed connections keep their ports for a minute that looking for a free one holds up everybody here.
+        socket.set_zero_linger().unwrap();
+    }
     let stream = socket.connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     stream
@@ -221,25 +227,25 @@ impl Attack {
 
     async fn lane(self: Arc<Self>, lane: usize, stop: Arc<AtomicBool>) -> BTreeMap<u16, usize> {
         let (mut answered, mut held) = (BTreeMap::new(), Vec::new());
-        let mut kept = connect(self.address, 1).await;
+        let mut kept = connect(self.address, HOSTILE).await;
         for request in self.requests.iter().cycle().skip(lane * AT_HAND / CONNECTIONS) {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
             let status = match self.sends {
                 Sends::Asks(_) => ask(&mut kept, request).await,
-                Sends::Connects(_) => ask(&mut connect(self.address, 1).await, request).await,
+                Sends::Connects(_) => ask(&mut connect(self.address, HOSTILE).await, request).await,
                 Sends::Idles(_) => {
-                    held.push(connect(self.address, 1).await);
+                    held.push(connect(self.address, HOSTILE).await);
                     ask(held.last_mut().unwrap(), request).await
                 }
                 Sends::Begins(_) => {
-                    held.push(connect(self.address, 1).await);
+                    held.push(connect(self.address, HOSTILE).await);
                     u16::from(held.last_mut().unwrap().write_all(request).await.is_ok())
                 }
             };
             if status == 0 && matches!(self.sends, Sends::Asks(_)) {
-                kept = connect(self.address, 1).await;
+                kept = connect(self.address, HOSTILE).await;
             }
             // As many as it can keep open itself.
             if held.len() > 200 {
@@ -252,7 +258,7 @@ impl Attack {
 }
 
 async fn token(address: SocketAddr, request: &[u8]) -> String {
-    let mut stream = connect(address, 1).await;
+    let mut stream = connect(address, HOSTILE).await;
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     loop {
