@@ -16,7 +16,7 @@ use crate::disk::shim;
 use crate::support::{Party, Site, form, post_form};
 
 /// A stopped server's data: as it was after a few tokens, and after some more. The first start records seven keys,
-/// the state and what is in force, the second the state: 13 records, and 19.
+/// the state and what is in force, the second the state: 14 records, and 20.
 struct Stopped {
     site: Site,
     older: PathBuf,
@@ -94,7 +94,7 @@ fn an_older_copy_of_the_data_is_noticed_on_start() {
     let data = stopped.reset();
     fs::remove_dir_all(data).unwrap();
     copy(&stopped.older, data);
-    says(&stopped.refused(), &["the store has 13 records", "over 19 was signed", "records 13 to 18 are missing"]);
+    says(&stopped.refused(), &["the store has 14 records", "over 20 was signed", "records 14 to 19 are missing"]);
     stopped.sound();
     // Only the store is older.
     let data = stopped.reset();
@@ -102,8 +102,8 @@ fn an_older_copy_of_the_data_is_noticed_on_start() {
         let _absent = fs::remove_file(data.join(name));
         let _absent = fs::copy(stopped.older.join(name), data.join(name));
     }
-    says(&stopped.refused(), &["the store has 13 records", "older"]);
-    says(&stopped.unsound(), &["record 13 is missing in the store"]);
+    says(&stopped.refused(), &["the store has 14 records", "older"]);
+    says(&stopped.unsound(), &["record 14 is missing in the store"]);
     stopped.reset();
     stopped.starts();
 }
@@ -114,23 +114,23 @@ fn records_cut_off_swapped_or_changed_are_noticed() {
     let sql = |data: &Path, sql: &str| Connection::open(data.join("commit.sqlite")).unwrap().execute_batch(sql).unwrap();
     sql(stopped.reset(), "DELETE FROM records WHERE idx >= 16");
     says(&stopped.unsound(), &["record 16 is missing"]);
-    says(&stopped.refused(), &["the store has 16 records", "records 16 to 18 are missing"]);
+    says(&stopped.refused(), &["the store has 16 records", "records 16 to 19 are missing"]);
     sql(
         stopped.reset(),
-        "UPDATE records SET idx = -1 WHERE idx = 9; UPDATE records SET idx = 9 WHERE idx = 12;
-         UPDATE records SET idx = 12 WHERE idx = -1",
+        "UPDATE records SET idx = -1 WHERE idx = 10; UPDATE records SET idx = 10 WHERE idx = 13;
+         UPDATE records SET idx = 13 WHERE idx = -1",
     );
-    says(&stopped.unsound(), &["record 9 in the store is not the one that was signed"]);
+    says(&stopped.unsound(), &["record 10 in the store is not the one that was signed"]);
     says(&stopped.refused(), &["the order of the newest records", "countersign ledger verify"]);
     // So that times and names still fit.
     sql(
         stopped.reset(),
         "UPDATE records SET jti = other.jti, txn = other.txn, record = other.record
          FROM (SELECT idx, jti, txn, record FROM records) AS other
-         WHERE records.idx IN (9, 12) AND other.idx = 21 - records.idx",
+         WHERE records.idx IN (10, 13) AND other.idx = 23 - records.idx",
     );
-    says(&stopped.unsound(), &["record 9 in the store is not the one that was signed"]);
-    says(&stopped.refused(), &["record 9 in the store is not the one that was signed"]);
+    says(&stopped.unsound(), &["record 10 in the store is not the one that was signed"]);
+    says(&stopped.refused(), &["record 10 in the store is not the one that was signed"]);
     let data = stopped.reset();
     let connection = Connection::open(data.join("commit.sqlite")).unwrap();
     let record: Vec<u8> = connection.query_row("SELECT record FROM records WHERE idx = 10", [], |row| row.get(0)).unwrap();
@@ -146,7 +146,7 @@ fn records_cut_off_swapped_or_changed_are_noticed() {
 #[test]
 fn changed_files_are_named_and_lost_ones_made_again() {
     let stopped = Stopped::new("ledger-files");
-    for path in ["tile/entries/000.p/19", "tile/0/000.p/19", "checkpoint", "checkpoints/19"] {
+    for path in ["tile/entries/000.p/20", "tile/0/000.p/20", "checkpoint", "checkpoints/20"] {
         let file = stopped.reset().join("ledger").join(path);
         let mut bytes = fs::read(&file).unwrap();
         let middle = bytes.len() / 2;
@@ -156,14 +156,14 @@ fn changed_files_are_named_and_lost_ones_made_again() {
         assert!(told.contains(path) || told.contains("entry "), "{path}: {told}");
     }
     fs::remove_dir_all(stopped.reset().join("ledger/tile")).unwrap();
-    says(&stopped.unsound(), &["tile/entries/000.p/19 is missing"]);
+    says(&stopped.unsound(), &["tile/entries/000.p/20 is missing"]);
     stopped.starts();
     fs::remove_dir_all(stopped.reset().join("ledger")).unwrap();
     stopped.starts();
     // An older checkpoint in place of the newest: the kept ones tell, and a start puts the newest back.
     let data = stopped.reset();
     fs::copy(stopped.older.join("ledger/checkpoint"), data.join("ledger/checkpoint")).unwrap();
-    says(&stopped.unsound(), &["checkpoint covers 13 entries", "one over 19 was signed"]);
+    says(&stopped.unsound(), &["checkpoint covers 14 entries", "one over 20 was signed"]);
     stopped.starts();
 }
 
@@ -173,7 +173,7 @@ fn a_forged_checkpoint_is_not_believed() {
     let path = stopped.reset().join("ledger/checkpoint");
     let origin = KeyName::parse(head(&fs::read_to_string(&path).unwrap()).0).unwrap();
     let forger = NoteSigner::new(origin.clone(), SignKey::from_seed(&[9; 32]).unwrap());
-    let note = Checkpoint::new(origin, 19, Digest([7; 32])).sign(&[&forger]).unwrap();
+    let note = Checkpoint::new(origin, 20, Digest([7; 32])).sign(&[&forger]).unwrap();
     fs::write(&path, note).unwrap();
     says(&stopped.unsound(), &["checkpoint: the checkpoint is not believed", "no signature by a known key"]);
     says(&stopped.refused(), &["checkpoint cannot be ours", "no signature by a known key"]);
