@@ -108,7 +108,12 @@ fn each_check_that_fails_tells_what_it_found_and_what_it_wants() {
         ("typ", "", of(json!({ "scope": "a" })), &["none, with scope or scp"]),
         ("kind", "", of(json!({ "sub": "system:serviceaccount:prod:other" })), &["sub \"system:serviceaccount:prod:other\""]),
         ("exp, iat, nbf", "", of(json!({ "iat": now - 900, "exp": now - 300 })), &["exp 30", "s ago", "expired"]),
-        ("exp, iat, nbf", "", of(json!({ "exp": now + 86_400 })), &["; it lives 86400 s", "3600 s after iat at most"]),
+        (
+            "exp, iat, nbf",
+            "",
+            of(json!({ "iat": now, "exp": now + 86_400 })),
+            &["; it lives 86400 s", "3600 s after iat at most"],
+        ),
         ("signature", "", other.token(None, &pod(&json!({}))), &["kid \"idp\", alg ES256", "keys \"github\"; alg one of"]),
         ("aud", "", of(json!({ "aud": ["https://else.example"] })), &["\"https://else.example\" | \"https://sts.example\""]),
         ("cnf", "", of(json!({ "cnf": { "kid": "a" } })), &["{\"kid\":\"a\"}", "one key that whoever presents"]),
