@@ -107,7 +107,7 @@ fn each_check_that_fails_tells_what_it_found_and_what_it_wants() {
         ("typ", "", key.token(Some("at+jwt"), &pod(&json!({}))), &["\"at+jwt\"", "\"JWT\" or none"]),
         ("typ", "", of(json!({ "scope": "a" })), &["none, with scope or scp"]),
         ("kind", "", of(json!({ "sub": "system:serviceaccount:prod:other" })), &["sub \"system:serviceaccount:prod:other\""]),
-        ("exp, iat, nbf", "", of(json!({ "iat": now - 900, "exp": now - 300 })), &["exp 30", "s ago", "expired"]),
+        ("exp, iat, nbf", "", of(json!({ "iat": now - 900, "exp": now - 300 })), &["s ago", "expired"]),
         (
             "exp, iat, nbf",
             "",
