@@ -131,8 +131,6 @@ impl ReadOrder {
 /// Gives new turns, each after the sockets were looked at, until nobody waits.
 async fn pass_turns() {
     loop {
-        // The thread that commits, and other workers, wait for a core that this one would keep for its whole slice of time.
-        std::thread::yield_now();
         tokio::task::yield_now().await;
         let woken = ORDER.with_borrow_mut(|order| order.renew(Instant::now()));
         if woken.is_empty() {
