@@ -127,8 +127,7 @@ impl Credentials {
     }
 
     /// The registered agent that the request claims to come from, by `client_id`, the `iss` of its assertion or the `sub` of its
-    /// client attestation. Nobody has
-    /// proved that: it is for the log of a refusal, which never tells what no file knows.
+    /// client attestation. Nobody has proved that: it is for the log of a refusal, which never tells what no file knows.
     pub fn claimed(&self, catalog: &Catalog) -> Option<ClientId> {
         let claim = |sent: &Option<String>, name| {
             let jws = Compact::parse(sent.as_deref()?.trim_ascii_end()).ok()?;

@@ -119,7 +119,9 @@ impl Reviewer {
 
     fn known(&self, token: Digest, now: Time) -> Option<Digest> {
         let recent = lock(&self.recent);
-        recent.get(&token).filter(|(_, until)| now < *until).map(|(verdict, _)| *verdict)
+        // Neither after its time nor, where the clock was set back since, before it.
+        let is_recent = |until: Time| now < until && until <= now.plus(RECENT);
+        recent.get(&token).filter(|(_, until)| is_recent(*until)).map(|(verdict, _)| *verdict)
     }
 
     fn remember(&self, token: Digest, verdict: Digest, now: Time) {

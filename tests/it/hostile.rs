@@ -132,6 +132,11 @@ fn attacked(number: usize, way: &Way) -> BTreeMap<u16, usize> {
         (0..BETWEEN).for_each(|_| attack.goes_on(&site, way));
         assert_eq!(others.ask(&site), [200, 200, 200], "{}: {:?}", way.name, attack.answered);
     }
+    // What is filled by now, somebody else still has a part of.
+    let by = Hostile::new(others.orchestrator.clone());
+    let rest = [by.opens(), by.exchanges(&json!({}), "https://reports.example")];
+    let rest = rest.map(|request| status(&mut connected(&site, 2), &request));
+    assert_eq!(rest, [200, 200], "{}: {:?}", way.name, attack.answered);
     let may = |status: &u16| MAY.contains(status) || *status == 503 && way.may_wait;
     assert!(attack.answered.keys().all(may), "{}: {:?}", way.name, attack.answered);
     assert!(attack.answered.contains_key(&way.gets), "{}: {:?}", way.name, attack.answered);

@@ -28,6 +28,7 @@ fn a_good_verdict_counts_for_two_seconds_and_few_are_remembered() {
     reviewer.remember(token(0), token(7), now);
     assert_eq!(reviewer.known(token(0), now.plus(Duration::from_millis(1999))), Some(token(7)));
     assert_eq!(reviewer.known(token(0), now.plus(RECENT)), None);
+    assert_eq!(reviewer.known(token(0), now.before(Duration::from_secs(1))), None, "the clock was set back");
     assert_eq!(reviewer.known(token(1), now), None);
     (0..3 * RECENT_MAX).for_each(|number| reviewer.remember(token(number), token(7), now));
     assert!(lock(&reviewer.recent).len() <= RECENT_MAX);

@@ -129,7 +129,8 @@ impl Hostile {
         format!("GET /ledger/proof/{jti} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n").into_bytes()
     }
 
-    fn opens(&self) -> Vec<u8> {
+    /// A task, opened for a person.
+    pub fn opens(&self) -> Vec<u8> {
         let details = r#"[{"type":"task","authority":[{"api":"https://crm.example","scopes":["contacts.read"]}]}]"#;
         let subject = self.party.id_token(json!({}));
         let kind = "urn:ietf:params:oauth:token-type:id_token";
