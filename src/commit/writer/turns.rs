@@ -66,7 +66,7 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
     use std::sync::{Arc, Mutex};
 
     use super::*;
