@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod output;
+mod proof_file;
 
 mod admin;
 mod agent;
