@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::catalog::{Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi};
-use crate::request::ExchangeRequest;
+use crate::oauth::{ExchangeMode, Resource, Scope, Scopes, ScopesOnApi};
+use crate::request::RequestedToken;
 use crate::token::{IssuedClaims, Origin};
 
 /// The APIs that a token is asked for, at least one and several only of one group, each with authority within reach. Made only
@@ -43,17 +43,17 @@ pub enum AuthorityReason {
     Unreachable,
 }
 
-/// Resolves every `resource` and `audience` of `request`, or without one the audience of our own subject token, and computes
-/// the scopes within reach on each.
+/// Resolves every `resource` and `audience` of `request`, or without one what else says where to, and computes the scopes within
+/// reach on each.
 ///
 /// # Errors
 /// See [`AuthorityReason`].
-pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Targets, AuthorityReason> {
-    let apis = if request.names_target() { named(catalog, request)? } else { of_subject_token(catalog, admitted)? };
+pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Targets, AuthorityReason> {
+    let apis = if request.names_target() { named(catalog, request)? } else { implied(catalog, admitted, request)? };
     one_group(apis)?.into_iter().map(|api| Target::new(api, admitted, request)).collect::<Result<_, _>>().map(Targets)
 }
 
-fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+fn named(catalog: &Catalog, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
     let mut apis = Vec::new();
     for resource in request.resources() {
         add(&mut apis, catalog.api_at(resource).ok_or(AuthorityReason::UnknownResource)?);
@@ -62,6 +62,17 @@ fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, 
         add(&mut apis, catalog.api_named(audience).ok_or(AuthorityReason::UnknownAudience)?);
     }
     Ok(apis)
+}
+
+/// The audience of our own subject token; where there is none, or it is the presenter's own API, the one API that declares every
+/// scope that is asked for.
+fn implied(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+    let said = of_subject_token(catalog, admitted)?;
+    if !said.is_empty() && admitted.mode() != ExchangeMode::OnBehalfOf {
+        return Ok(said);
+    }
+    let by_scope = request.scope().and_then(|asked| catalog.api_with(asked)).map(|api| vec![Arc::clone(api)]);
+    Ok(by_scope.unwrap_or(said))
 }
 
 fn of_subject_token(catalog: &Catalog, admitted: &AdmittedExchange) -> Result<Vec<Arc<Api>>, AuthorityReason> {
@@ -92,7 +103,7 @@ pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
     match admitted.subject().origin() {
         Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, admitted.held()))),
         Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
-        Origin::User { .. } | Origin::Attestation { .. } => {
+        Origin::User { .. } | Origin::Attestation { .. } | Origin::Client { .. } => {
             let limit = admitted.subject().scope_limit();
             let mapped = |scope: &&Scope| limit.is_none_or(|limit| holds(limit, &api.id, scope));
             api.scopes.keys().filter(mapped).cloned().collect()
@@ -151,7 +162,7 @@ impl Targets {
 impl Target {
     /// # Errors
     /// `Unreachable` when no scope at all is within reach on the API.
-    fn new(api: Arc<Api>, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Self, AuthorityReason> {
+    fn new(api: Arc<Api>, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Self, AuthorityReason> {
         let reachable = reachable(&api, admitted);
         if reachable.is_empty() {
             return Err(AuthorityReason::Unreachable);
@@ -192,7 +203,7 @@ impl fmt::Display for AuthorityReason {
         f.write_str(match self {
             Self::UnknownResource => "resource is not the id of a registered API",
             Self::UnknownAudience => "audience is not the name or id of a registered API",
-            Self::Missing => "resource or audience is required: this subject_token does not say where to",
+            Self::Missing => "resource or audience is required: neither this subject_token nor the scopes asked for say where to",
             Self::Gone => "the audience of subject_token is no longer registered; name a target by resource or audience",
             Self::Several => "resource and audience name APIs that may not share a token; ask for one token each",
             Self::Unreachable => "resource or audience: subject_token gives no authority on this target",

@@ -82,6 +82,7 @@ impl World {
             foreign_clients,
             bound,
             requests_per_second,
+            grant_types: crate::catalog::AllowedGrantTypes::default(),
             velocity: VelocityLimits::default(),
         });
         self.logins.push((known, logins));
