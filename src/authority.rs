@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::catalog::{Api, Catalog};
+use crate::catalog::{Agent, Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{ExchangeMode, Resource, Scope, Scopes, ScopesOnApi};
+use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi};
 use crate::request::RequestedToken;
 use crate::token::{IssuedClaims, Origin};
 
@@ -33,7 +33,7 @@ pub enum AuthorityReason {
     UnknownResource,
     /// An `audience` that is no API's name or id.
     UnknownAudience,
-    /// No target, and the subject token says none.
+    /// No target, and neither the subject token nor the client's file says one.
     Missing,
     /// No target, and the one that the subject token says is no longer registered.
     Gone,
@@ -43,13 +43,13 @@ pub enum AuthorityReason {
     Unreachable,
 }
 
-/// Resolves every `resource` and `audience` of `request`, or without one what else says where to, and computes the scopes within
-/// reach on each.
+/// Resolves every `resource` and `audience` of `request`, or without one the targets that are [`implied`], and computes the
+/// scopes within reach on each.
 ///
 /// # Errors
 /// See [`AuthorityReason`].
 pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Targets, AuthorityReason> {
-    let apis = if request.names_target() { named(catalog, request)? } else { implied(catalog, admitted, request)? };
+    let apis = if request.names_target() { named(catalog, request)? } else { unnamed(catalog, admitted, request)? };
     one_group(apis)?.into_iter().map(|api| Target::new(api, admitted, request)).collect::<Result<_, _>>().map(Targets)
 }
 
@@ -64,23 +64,25 @@ fn named(catalog: &Catalog, request: &RequestedToken) -> Result<Vec<Arc<Api>>, A
     Ok(apis)
 }
 
-/// The audience of our own subject token; where there is none, or it is the presenter's own API, the one API that declares every
-/// scope that is asked for.
-fn implied(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
-    let said = of_subject_token(catalog, admitted)?;
-    if !said.is_empty() && admitted.mode() != ExchangeMode::OnBehalfOf {
-        return Ok(said);
-    }
-    let by_scope = request.scope().and_then(|asked| catalog.api_with(asked)).map(|api| vec![Arc::clone(api)]);
-    Ok(by_scope.unwrap_or(said))
-}
-
-fn of_subject_token(catalog: &Catalog, admitted: &AdmittedExchange) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+    let presented = admitted.held().iter().map(|held| held.api.clone()).collect();
     let mut apis = Vec::new();
-    for held in admitted.held() {
-        add(&mut apis, catalog.api(&held.api).ok_or(AuthorityReason::Gone)?);
+    for id in implied(catalog, admitted.client().agent(), presented, request.scope()) {
+        add(&mut apis, catalog.api(&id).ok_or(AuthorityReason::Gone)?);
     }
     Ok(apis)
+}
+
+/// The ids of the APIs that a request of `agent` without a target is for: those that its subject token is `presented_for`. Where
+/// there are none, or they are all the agent's own, the one API that declares every scope that is `asked` for, or else the
+/// default target of the agent's file.
+pub fn implied(catalog: &Catalog, agent: &Agent, presented_for: Vec<Resource>, asked: Option<&Scopes>) -> Vec<Resource> {
+    let own = |id: &Resource| catalog.api(id).is_some_and(|api| api.agent.as_ref() == Some(&agent.id));
+    if !presented_for.iter().all(own) {
+        return presented_for;
+    }
+    let by_scope = asked.and_then(|asked| catalog.api_with(asked)).map(|api| &api.id);
+    by_scope.or(agent.default_target.as_ref()).map_or(presented_for, |id| vec![id.clone()])
 }
 
 fn add(apis: &mut Vec<Arc<Api>>, api: &Arc<Api>) {
@@ -201,9 +203,12 @@ impl Target {
 impl fmt::Display for AuthorityReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::UnknownResource => "resource is not the id of a registered API",
+            Self::UnknownResource => "resource is neither the id of a registered API nor one of its names",
             Self::UnknownAudience => "audience is not the name or id of a registered API",
-            Self::Missing => "resource or audience is required: neither this subject_token nor the scopes asked for say where to",
+            Self::Missing => {
+                "resource or audience is required: this subject_token does not say where to, nor do the scopes asked for, nor \
+                 default_target in the file of the agent"
+            }
             Self::Gone => "the audience of subject_token is no longer registered; name a target by resource or audience",
             Self::Several => "resource and audience name APIs that may not share a token; ask for one token each",
             Self::Unreachable => "resource or audience: subject_token gives no authority on this target",

@@ -105,6 +105,11 @@ impl Profile {
     pub fn sentence(self, reason: &ExchangeError) -> String {
         reason.to_string().replace(SUBJECT_TOKEN, self.subject)
     }
+
+    /// The same for the caller alone: it may hold words of the request.
+    pub fn told(self, reason: &ExchangeError) -> String {
+        format!("{reason:#}").replace(SUBJECT_TOKEN, self.subject)
+    }
 }
 
 named! {
@@ -271,7 +276,8 @@ impl fmt::Display for ExchangeError {
             Self::Binding(reason) => reason.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
             Self::ApprovalNeeded(denial) => {
-                write!(f, "{denial}; policy would permit it with a person's approval, and this server does not ask for approvals")
+                denial.fmt(f)?;
+                f.write_str("; policy would permit it with a person's approval, and this server does not ask for approvals")
             }
             Self::Mint(reason) => reason.fmt(f),
             Self::Rate(RateExceeded { per_second, seconds }) => {

@@ -83,6 +83,7 @@ impl World {
             bound,
             requests_per_second,
             grant_types: crate::catalog::AllowedGrantTypes::default(),
+            default_target: None,
             velocity: VelocityLimits::default(),
         });
         self.logins.push((known, logins));

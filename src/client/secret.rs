@@ -35,10 +35,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// `Scheme` for another scheme than `Basic`, and one and the same answer, after the same work, for everything else.
 pub(super) fn basic(context: &AuthContext<'_>, header: &str) -> Result<AuthOutcome, ClientReason> {
     let text = credentials(header)?;
-    // Both readings are always tried, so that the time taken does not tell whether the client exists.
+    // Every reading is always tried, so that the time taken does not tell whether the client exists.
     let (encoded, raw) = (form_encoded(&text, context.catalog), as_it_is(&text, context.catalog));
-    let (client, secret) = encoded.or(raw).unzip();
-    prove(context, client, secret.as_deref().unwrap_or(&text), AuthMethod::SecretBasic)
+    let (client, readings) = encoded.or(raw).unzip();
+    prove(context, client, readings.unwrap_or([&text, &text].map(String::clone)), AuthMethod::SecretBasic)
 }
 
 /// Proves a client by `client_id` and `client_secret` in the body.
@@ -46,16 +46,18 @@ pub(super) fn basic(context: &AuthContext<'_>, header: &str) -> Result<AuthOutco
 /// # Errors
 /// One and the same answer, after the same work, for every failure.
 pub(super) fn post(context: &AuthContext<'_>, client: &str, secret: &str) -> Result<AuthOutcome, ClientReason> {
-    prove(context, registered(client, context.catalog), secret, AuthMethod::SecretPost)
+    prove(context, registered(client, context.catalog), [secret.to_owned()], AuthMethod::SecretPost)
 }
 
-fn prove(
+/// The client, if one of the readings of what it sent is its secret; all of them are looked at.
+fn prove<const READINGS: usize>(
     context: &AuthContext<'_>,
     client: Option<ClientId>,
-    secret: &str,
+    readings: [String; READINGS],
     method: AuthMethod,
 ) -> Result<AuthOutcome, ClientReason> {
-    let proven = context.logins.secret_proves(client.as_ref(), hash_secret(secret), method);
+    let proves = |secret: &String| context.logins.secret_proves(client.as_ref(), hash_secret(secret), method);
+    let proven = readings.iter().fold(false, |proven, secret| proven | proves(secret));
     match client.filter(|_| proven) {
         Some(client) => Ok(AuthOutcome::new(client, method)),
         None => Err(ClientReason::Secret),
@@ -73,19 +75,21 @@ fn credentials(header: &str) -> Result<String, ClientReason> {
     decoded.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(ClientReason::Secret)
 }
 
-/// As RFC 6749 §2.3.1 has it: id and secret are form-encoded, so the first colon separates them.
-fn form_encoded(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
+/// As RFC 6749 §2.3.1 has it: id and secret are form-encoded, so the first colon separates them. Many clients encode
+/// nothing: then a secret with `+` or `%` in it is itself the second reading.
+fn form_encoded(text: &str, catalog: &Catalog) -> Option<(ClientId, [String; 2])> {
     let (client, secret) = text.split_once(':')?;
-    let secret = Form::component(secret).ok()?;
-    registered(&Form::component(client).ok()?, catalog).map(|client| (client, secret))
+    let readings = [Form::component(secret).ok()?, secret.to_owned()];
+    registered(&Form::component(client).ok()?, catalog).map(|client| (client, readings))
 }
 
 /// As many clients have it: nothing is encoded, and an id with colons, such as a URL, ends where the longest registered id
 /// does.
-fn as_it_is(text: &str, catalog: &Catalog) -> Option<(ClientId, String)> {
+fn as_it_is(text: &str, catalog: &Catalog) -> Option<(ClientId, [String; 2])> {
     let colons = text.match_indices(':').map(|(at, _)| at).take_while(|at| *at <= ID_BYTES_MAX);
     let pairs = colons.filter_map(|at| Some((text.get(..at)?, text.get(at + 1..)?)));
-    let known = pairs.filter_map(|(client, secret)| registered(client, catalog).map(|client| (client, secret.to_owned())));
+    let known =
+        pairs.filter_map(|(client, secret)| registered(client, catalog).map(|client| (client, [secret; 2].map(str::to_owned))));
     known.last()
 }
 

@@ -128,6 +128,7 @@ mod tests {
             bound: BoundTokens::default(),
             requests_per_second: None,
             grant_types: crate::catalog::AllowedGrantTypes::default(),
+            default_target: None,
             velocity: VelocityLimits::default(),
         }
     }

@@ -114,6 +114,7 @@ mod tests {
             foreign_clients: vec![],
             requests_per_second: None,
             grant_types: crate::catalog::AllowedGrantTypes::default(),
+            default_target: None,
             velocity: crate::catalog::VelocityLimits::default(),
             bound: BoundTokens::default(),
         }))

@@ -46,7 +46,8 @@ async fn issue(
     let (subject, wanted) = (verify_subject(context, request, &client).await?, request.wanted());
     *lineage = Lineage::of(&subject);
     if !wanted.names_target() {
-        lineage.apis = lifecycle::presented_for(&client.agent().id, &subject, &deployment.issuer, &deployment.catalog);
+        let presented = lifecycle::presented_for(&client.agent().id, &subject, &deployment.issuer, &deployment.catalog);
+        lineage.apis = authority::implied(&deployment.catalog, client.agent(), presented, wanted.scope());
     }
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(context, presented).await?),

@@ -34,7 +34,7 @@ pub struct AnsweredRefusal {
     pub code: ErrorCode,
     /// The reason.
     pub reason: ExchangeError,
-    /// The public sentence of the reason.
+    /// The sentence of the reason for the caller alone, which may hold words of the request.
     pub sentence: String,
     /// The agent that asked; none for a stranger.
     pub agent: Option<ClientId>,
@@ -85,7 +85,7 @@ impl RefusedRequest {
     /// refusal of a stranger by then, for just that.
     pub async fn recorded(self, commit: &Commit, error_id: &str) -> AnsweredRefusal {
         let Self { code, reason, profile, record, login } = self;
-        let answered = |code, reason, agent| AnsweredRefusal { sentence: profile.sentence(&reason), code, reason, agent };
+        let answered = |code, reason, agent| AnsweredRefusal { sentence: profile.told(&reason), code, reason, agent };
         let Some(record) = record else { return answered(code, reason, None) };
         let agent = record.agent.clone();
         match commit.refuse(RefusalRecord { error_id: error_id.to_owned().into(), ..*record }, login).await {

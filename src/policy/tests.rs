@@ -38,6 +38,7 @@ fn agent(id: &str, team: &str) -> Agent {
         foreign_clients: vec![],
         requests_per_second: None,
         grant_types: crate::catalog::AllowedGrantTypes::default(),
+        default_target: None,
         velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
     }

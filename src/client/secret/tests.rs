@@ -62,6 +62,23 @@ fn raw_takes_the_longest_registered_id() {
 }
 
 #[test]
+fn a_secret_of_any_characters_comes_form_encoded_or_as_it_is() {
+    for (stored, encoded) in
+        [("one+two", "one%2Btwo"), ("50%25", "50%2525"), ("a b", "a+b"), ("%zz", "%25zz"), ("a:b/c", "a%3Ab%2Fc")]
+    {
+        let world = || World::new(no_trust()).agent("bot", vec![secret(stored, true, true)]);
+        for sent in [stored, encoded] {
+            assert!(world().try_login(&Sent::basic(format!("bot:{sent}"))).is_ok(), "{stored} as {sent}");
+        }
+        assert!(world().try_login(&Sent::secret("bot", stored)).is_ok(), "{stored} in the body");
+        assert_eq!(world().refuses(&Sent::basic(format!("bot:{encoded}%20"))), "Secret");
+    }
+    // What is read as it is begins behind the id, wherever that ends.
+    let world = World::new(no_trust()).agent("a:b", vec![secret("b:x", true, true)]);
+    assert_eq!(world.refuses(&Sent::basic("a:b:x")), "Secret");
+}
+
+#[test]
 fn the_scheme_is_basic_in_any_case() {
     assert_eq!(who(&Sent::header("basic  czZCaGRSa3F0MzpnWDFmQmF0M2JW ")), "s6BhdRkqt3");
     for header in ["", "Bearer x", "Digest x", "DPoP a.b.c", "Basicx y", "czZCaGRSa3F0MzpnWDFmQmF0M2JW"] {

@@ -1,0 +1,72 @@
+"""The programs: which library each tries, how it is run, and what that library does not offer, with the reason."""
+
+import re
+from pathlib import Path
+
+from .processes import run
+
+CLIENTS = Path(__file__).resolve().parents[1]
+
+
+class Program:
+    """`folder`/`file` of the language, the released package that it tries, its best login, and what that lacks."""
+
+    def __init__(self, name, language, package, command, login="basic", alg="ES256", quick=False, **lacks):
+        self.name, self.language, self.package, self.command = name, language, package, command
+        self.login, self.alg, self.quick, self.lacks = login, alg, quick, lacks
+
+    def version(self):
+        """The version of the package, as the lock file has it, or as it says itself."""
+        if self.language == "curl":
+            return (re.search(r"curl (\S+)", run(["curl", "--version"], 10)[1]) or "?")[1]
+        file, line = LOCKS[self.language]
+        found = re.search(line.format(re.escape(self.package)), (CLIENTS / self.language / file).read_text()) if file else None
+        return found[1] if found else "?"
+
+
+# The lock file of a language, and the line in it that has a package's version.
+LOCKS = {
+    "python": ("requirements.txt", r"(?im)^{}==([^ ;\\\n]+)"),
+    "node": ("package-lock.json", r'"node_modules/{}": {{\s+"version": "([^"]+)"'),
+    "go": ("go.sum", r"(?m)^{} v([^ /]+) h1:"),
+    "rust": ("Cargo.lock", r'name = "{}"\nversion = "([^"]+)"'),
+    "java": ("pom.xml", r"<{}\.version>([^<]+)<"),
+    "curl": (None, ""),
+}
+
+UMLAUT = "it sends the secret as latin-1 where RFC 6749 (appendix A.2) has ASCII only"
+ID_NEEDED = "the library wants a client_id"
+
+JAVA = ["java", "-cp", "target/classes:target/dependency/*"]
+
+PROGRAMS = [
+    Program("curl", "curl", "curl", ["python3", "driver.py"], quick=True,
+            private_key_jwt="curl signs nothing", dpop="curl signs nothing"),
+    Program("google-auth", "python", "google-auth", ["bin/python", "google_auth.py"], quick=True,
+            private_key_jwt="the library knows secrets and client certificates", dpop="the library has no DPoP",
+            none="a client id goes with a secret", resource="external_account has `audience` alone"),
+    Program("Authlib", "python", "authlib", ["bin/python", "authlib_client.py"], login="private_key_jwt", quick=True,
+            dpop="the library's clients have no DPoP", umlaut=UMLAUT),
+    Program("requests_oauth2client", "python", "requests-oauth2client", ["bin/python", "requests_oauth2client_client.py"],
+            login="private_key_jwt", quick=True, anonymous=ID_NEEDED),
+    Program("openid-client", "node", "openid-client", ["node", "openid-client.mjs"], login="private_key_jwt", quick=True,
+            anonymous=ID_NEEDED),
+    Program("oauth4webapi", "node", "oauth4webapi", ["node", "oauth4webapi.mjs"], login="private_key_jwt",
+            anonymous=ID_NEEDED),
+    Program("google-auth-library", "node", "google-auth-library", ["node", "google-auth-library.mjs"], quick=True,
+            private_key_jwt="the library knows secrets and client certificates", dpop="the library has no DPoP",
+            resource="external_account has `audience` alone", actor="external_account has no actor token",
+            none="a client id goes with a secret", post="external_account sends Basic alone",
+            no_scope="without a scope the library asks for one of its maker's"),
+    Program("x/oauth2", "go", "golang.org/x/oauth2", ["bin/xoauth2"], quick=True,
+            private_key_jwt="the library knows secrets alone", dpop="the library has no DPoP"),
+    Program("zitadel/oidc", "go", "github.com/zitadel/oidc/v3", ["bin/zitadel"], login="private_key_jwt", alg="RS256", quick=True,
+            dpop="its token exchange has no DPoP", post="its token exchange sends Basic alone"),
+    Program("oauth2-oidc-sdk", "java", "oauth2-oidc-sdk", [*JAVA, "clients.Nimbus"], login="private_key_jwt", anonymous=ID_NEEDED),
+    Program("Spring Security", "java", "spring-security", [*JAVA, "clients.Spring"], login="private_key_jwt",
+            dpop="its client has no DPoP", anonymous=ID_NEEDED),
+    Program("oauth2", "rust", "oauth2", ["bin/oauth2"], private_key_jwt="the library knows secrets alone",
+            dpop="the library has no DPoP", anonymous=ID_NEEDED),
+    Program("openidconnect", "rust", "openidconnect", ["bin/openidconnect"], private_key_jwt="the library knows secrets alone",
+            dpop="the library has no DPoP", anonymous=ID_NEEDED),
+]
