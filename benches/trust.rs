@@ -99,6 +99,7 @@ fn federation(key: &SigningKey, kind: TrustKind, issuers: usize) -> TrustStore {
             .map(|(claim, text)| Requirement::new(claim, Matcher::Is(Literal::Text((*text).to_owned()))).unwrap())
             .collect(),
         presenters: Vec::new(),
+        agent: None,
         enabled: true,
         keys: KeySource::Fixed(Arc::clone(&keys)),
         scopes: Vec::new(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::catalog::{Agent, Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi};
-use crate::request::ExchangeRequest;
+use crate::request::RequestedToken;
 use crate::token::{IssuedClaims, Origin};
 
 /// The APIs that a token is asked for, at least one and several only of one group, each with authority within reach. Made only
@@ -48,12 +48,12 @@ pub enum AuthorityReason {
 ///
 /// # Errors
 /// See [`AuthorityReason`].
-pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Targets, AuthorityReason> {
-    let apis = if request.names_target() { named(catalog, request)? } else { unnamed(catalog, admitted)? };
+pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Targets, AuthorityReason> {
+    let apis = if request.names_target() { named(catalog, request)? } else { unnamed(catalog, admitted, request)? };
     one_group(apis)?.into_iter().map(|api| Target::new(api, admitted, request)).collect::<Result<_, _>>().map(Targets)
 }
 
-fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+fn named(catalog: &Catalog, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
     let mut apis = Vec::new();
     for resource in request.resources() {
         add(&mut apis, catalog.api_at(resource).ok_or(AuthorityReason::UnknownResource)?);
@@ -64,20 +64,25 @@ fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, 
     Ok(apis)
 }
 
-fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+    let presented = admitted.held().iter().map(|held| held.api.clone()).collect();
     let mut apis = Vec::new();
-    for id in implied(catalog, admitted.client().agent(), admitted.held().iter().map(|held| held.api.clone()).collect()) {
+    for id in implied(catalog, admitted.client().agent(), presented, request.scope()) {
         add(&mut apis, catalog.api(&id).ok_or(AuthorityReason::Gone)?);
     }
     Ok(apis)
 }
 
-/// The ids of the APIs that a request of `agent` without a target is for: those that its subject token is `presented_for`, or,
-/// where there are none or they are all the agent's own, the default target of the agent's file.
-pub fn implied(catalog: &Catalog, agent: &Agent, presented_for: Vec<Resource>) -> Vec<Resource> {
+/// The ids of the APIs that a request of `agent` without a target is for: those that its subject token is `presented_for`. Where
+/// there are none, or they are all the agent's own, the one API that declares every scope that is `asked` for, or else the
+/// default target of the agent's file.
+pub fn implied(catalog: &Catalog, agent: &Agent, presented_for: Vec<Resource>, asked: Option<&Scopes>) -> Vec<Resource> {
     let own = |id: &Resource| catalog.api(id).is_some_and(|api| api.agent.as_ref() == Some(&agent.id));
-    let default = agent.default_target.as_ref().filter(|_| presented_for.iter().all(own));
-    default.map_or(presented_for, |id| vec![id.clone()])
+    if !presented_for.iter().all(own) {
+        return presented_for;
+    }
+    let by_scope = asked.and_then(|asked| catalog.api_with(asked)).map(|api| &api.id);
+    by_scope.or(agent.default_target.as_ref()).map_or(presented_for, |id| vec![id.clone()])
 }
 
 fn add(apis: &mut Vec<Arc<Api>>, api: &Arc<Api>) {
@@ -100,7 +105,7 @@ pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
     match admitted.subject().origin() {
         Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, admitted.held()))),
         Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
-        Origin::User { .. } | Origin::Attestation { .. } => {
+        Origin::User { .. } | Origin::Attestation { .. } | Origin::Client { .. } => {
             let limit = admitted.subject().scope_limit();
             let mapped = |scope: &&Scope| limit.is_none_or(|limit| holds(limit, &api.id, scope));
             api.scopes.keys().filter(mapped).cloned().collect()
@@ -159,7 +164,7 @@ impl Targets {
 impl Target {
     /// # Errors
     /// `Unreachable` when no scope at all is within reach on the API.
-    fn new(api: Arc<Api>, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Self, AuthorityReason> {
+    fn new(api: Arc<Api>, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Self, AuthorityReason> {
         let reachable = reachable(&api, admitted);
         if reachable.is_empty() {
             return Err(AuthorityReason::Unreachable);
@@ -201,8 +206,8 @@ impl fmt::Display for AuthorityReason {
             Self::UnknownResource => "resource is neither the id of a registered API nor one of its names",
             Self::UnknownAudience => "audience is not the name or id of a registered API",
             Self::Missing => {
-                "resource or audience is required: this subject_token does not say where to, nor does default_target in the file \
-                 of the agent"
+                "resource or audience is required: this subject_token does not say where to, nor do the scopes asked for, nor \
+                 default_target in the file of the agent"
             }
             Self::Gone => "the audience of subject_token is no longer registered; name a target by resource or audience",
             Self::Several => "resource and audience name APIs that may not share a token; ask for one token each",

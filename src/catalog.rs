@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-pub use agent::{Agent, AgentKind, BoundTokens, Status, VelocityLimits};
+pub use agent::{Agent, AgentKind, AllowedGrantTypes, BoundTokens, Status, VelocityLimits};
 pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList};
 
 use crate::diagnostic::{Declared, Diagnostic};
@@ -69,6 +69,14 @@ impl Catalog {
     /// The API that `audience` means: one of its logical names, or its id (RFC 8693 §2.1).
     pub fn api_named(&self, audience: &Audience) -> Option<&Arc<Api>> {
         self.names.get(audience.as_str())
+    }
+
+    /// The one API that declares all of the scopes `asked`; none where none or several do.
+    pub fn api_with(&self, asked: &Scopes) -> Option<&Arc<Api>> {
+        let declares = |api: &&Arc<Api>| asked.iter().all(|scope| api.scopes.contains_key(scope));
+        let mut apis = self.apis.values().filter(declares);
+        let only = apis.next().filter(|_| !asked.is_empty());
+        if apis.next().is_some() { None } else { only }
     }
 
     /// The scopes of `asked` that any API declares. Others are words of whoever asked.

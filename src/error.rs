@@ -9,6 +9,7 @@ use crate::client::{AccessReason, ClientReason, DpopReason};
 use crate::commit::CommitReason;
 use crate::lifecycle::AdmissionReason;
 use crate::mint::MintReason;
+use crate::oauth::GrantType;
 use crate::policy::{Denial, DenialReason};
 use crate::request::{FormReason, RequestReason};
 use crate::token::TokenReason;
@@ -70,16 +71,45 @@ pub enum AccessError {
     Commit(CommitReason),
 }
 
-/// The error table of a grant: the codes in which the specifications of grants differ. All other codes are the same in every one.
+/// The error table of a grant type: the codes in which the specifications differ. All other codes are the same in every one.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
     /// Of a token that is presented as a grant and is invalid, unacceptable, or not alive.
     unacceptable: ErrorCode,
+    /// The name, for sentences, of what stands where token exchange has its `subject_token`.
+    subject: &'static str,
 }
+
+const SUBJECT_TOKEN: &str = "subject_token";
 
 impl Profile {
     /// Token exchange: RFC 8693 §2.2.2. Introspection, revocation and tasks, of which no specification says more, answer alike.
-    pub const TOKEN_EXCHANGE: Self = Self { unacceptable: ErrorCode::InvalidRequest };
+    pub const TOKEN_EXCHANGE: Self = Self { unacceptable: ErrorCode::InvalidRequest, subject: SUBJECT_TOKEN };
+
+    /// An assertion as a grant: RFC 7523 §3.1.
+    const JWT_BEARER: Self = Self { unacceptable: ErrorCode::InvalidGrant, subject: "assertion" };
+
+    /// A client for itself: RFC 6749 §5.2.
+    const CLIENT_CREDENTIALS: Self = Self { unacceptable: ErrorCode::InvalidGrant, subject: "login" };
+
+    /// The error table of a grant type.
+    pub fn of(grant_type: GrantType) -> Self {
+        match grant_type {
+            GrantType::TokenExchange => Self::TOKEN_EXCHANGE,
+            GrantType::JwtBearer => Self::JWT_BEARER,
+            GrantType::ClientCredentials => Self::CLIENT_CREDENTIALS,
+        }
+    }
+
+    /// The public sentence of `reason`, in the words of the grant type.
+    pub fn sentence(self, reason: &ExchangeError) -> String {
+        reason.to_string().replace(SUBJECT_TOKEN, self.subject)
+    }
+
+    /// The same for the caller alone: it may hold words of the request.
+    pub fn told(self, reason: &ExchangeError) -> String {
+        format!("{reason:#}").replace(SUBJECT_TOKEN, self.subject)
+    }
 }
 
 named! {
@@ -87,6 +117,8 @@ named! {
     pub enum ErrorCode {
         /// Malformed, or a subject or actor token that is invalid or unacceptable.
         InvalidRequest = "invalid_request",
+        /// An assertion, or a login that asks for itself, that is invalid or unacceptable (RFC 6749 §5.2).
+        InvalidGrant = "invalid_grant",
         /// Not authenticated.
         InvalidClient = "invalid_client",
         /// The client may not do this at all.
@@ -127,14 +159,14 @@ impl ExchangeError {
         match self {
             Self::Form(_) => ErrorCode::InvalidRequest,
             Self::Request(reason) => request_code(reason),
-            Self::Client(reason) => client_code(reason),
+            Self::Client(reason) => client_code(reason, profile),
             Self::Proof(reason) if reason.wants_nonce() => ErrorCode::UseDpopNonce,
             Self::Proof(_) => ErrorCode::InvalidDpopProof,
             Self::Subject(TokenReason::Trust(refused)) | Self::Actor(TokenReason::Trust(refused)) if refused.is_no_verdict() => {
                 ErrorCode::TemporarilyUnavailable
             }
             Self::Subject(_) | Self::Actor(_) => profile.unacceptable,
-            Self::Admission(AdmissionReason::Revoker) => ErrorCode::UnauthorizedClient,
+            Self::Admission(AdmissionReason::Revoker | AdmissionReason::GrantType) => ErrorCode::UnauthorizedClient,
             Self::Admission(_) => profile.unacceptable,
             Self::Authority(_) => ErrorCode::InvalidTarget,
             Self::Binding(reason) if reason.is_proof() => ErrorCode::InvalidDpopProof,
@@ -190,8 +222,10 @@ fn request_code(reason: &RequestReason) -> ErrorCode {
     }
 }
 
-fn client_code(reason: &ClientReason) -> ErrorCode {
+fn client_code(reason: &ClientReason, profile: Profile) -> ErrorCode {
     match reason {
+        // An assertion for a token needs no login beside it, so that it is the assertion that is wrong.
+        ClientReason::MissingAttestation(_) if profile.unacceptable == ErrorCode::InvalidGrant => ErrorCode::InvalidGrant,
         ClientReason::KeysUnavailable(_) => ErrorCode::TemporarilyUnavailable,
         ClientReason::Several | ClientReason::Repeated(_) => ErrorCode::InvalidRequest,
         ClientReason::Attestation(reason) if reason.wants_challenge() => ErrorCode::UseAttestationChallenge,

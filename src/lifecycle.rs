@@ -18,7 +18,7 @@ mod task_admission;
 mod issued;
 
 pub use active::{ActiveClient, LoginRefusal, require_active};
-pub use admit::{admit, presented_for};
+pub use admit::{AskedFor, admit, presented_for};
 pub use admitted::{AdmittedExchange, CurrentActor};
 pub use dependencies::{Dependencies, depend};
 pub use evidence::{

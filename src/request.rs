@@ -2,39 +2,27 @@
 //! whether a token is genuine.
 
 mod form;
+mod requested_token;
+mod exchange_request;
 mod task_request;
 mod token_query;
 
 use std::fmt;
 
+pub use exchange_request::ExchangeRequest;
 pub use form::{Form, FormReason};
+pub use requested_token::{RequestedToken, ScopeMode};
 pub use task_request::TaskRequest;
 pub use token_query::TokenQuery;
 
-use crate::oauth::{Audience, DetailsReason, Resource, ScopeReason, Scopes, TargetReason, TokenType};
+use crate::oauth::{DetailsReason, GrantType, ScopeReason, TargetReason, TokenType};
 
-/// The `grant_type` of token exchange (RFC 8693 §2.1).
-pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-
-/// A request to the token endpoint that names one grant and repeats no parameter that must not be (RFC 6749 §3.2). Made only by
-/// [`TokenRequest::parse`].
+/// A request to the token endpoint that names one grant type and repeats no parameter that must not be (RFC 6749 §3.2). Made
+/// only by [`TokenRequest::parse`].
 #[derive(Debug)]
 pub struct TokenRequest<'a> {
     form: &'a Form,
-    grant_type: &'a str,
-}
-
-/// A well-formed token exchange request. Made only by [`ExchangeRequest::parse`].
-#[derive(Debug)]
-pub struct ExchangeRequest {
-    subject: PresentedToken,
-    actor: Option<PresentedToken>,
-    requested_token_type: TokenType,
-    resources: Vec<Resource>,
-    audiences: Vec<Audience>,
-    scope: Option<Scopes>,
-    scope_mode: ScopeMode,
-    impersonate: bool,
+    grant_type: GrantType,
 }
 
 /// A token as presented, with its declared type.
@@ -42,15 +30,6 @@ pub struct ExchangeRequest {
 pub struct PresentedToken {
     text: String,
     declared: TokenType,
-}
-
-/// The answer to a request for more scope than may be given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScopeMode {
-    /// Refuse, naming the scopes. The default.
-    Exact,
-    /// Give the permitted part and say so: `scope_mode=narrow`.
-    Narrow,
 }
 
 /// Why a request is malformed.
@@ -82,6 +61,8 @@ pub enum RequestReason {
     Value(&'static str, &'static str),
     /// A parameter we understand but do not honour yet; silence would be a lie.
     Unsupported(&'static str),
+    /// A parameter of another grant type than the one that is asked for.
+    OtherGrant(&'static str, GrantType),
     /// A parameter in the address of a request that has a body.
     InAddress(&'static str),
     /// A header about a client's certificate, from somebody who is no proxy of ours.
@@ -98,13 +79,15 @@ pub enum RequestReason {
 const TARGETS_MAX: usize = 16;
 
 /// Parameters that may come at most once; `resource` and `audience` are the two that may repeat (RFC 8693 §2.1).
-const ONCE: [&str; 20] = [
+const ONCE: [&str; 22] = [
     "grant_type",
     "subject_token",
     "subject_token_type",
     "actor_token",
     "actor_token_type",
     "requested_token_type",
+    "assertion",
+    "requested_token_use",
     "scope",
     "scope_mode",
     "impersonate",
@@ -134,94 +117,38 @@ pub fn refuse_in_address(query: &Form) -> Result<(), RequestReason> {
 }
 
 impl<'a> TokenRequest<'a> {
-    /// Reads a request to the token endpoint as far as all grants are alike.
+    /// Reads a request to the token endpoint as far as all grant types are alike.
     ///
     /// # Errors
-    /// `Repeated` or `GrantMissing`.
+    /// `Repeated`, `GrantMissing` or `GrantUnsupported`.
     pub fn parse(form: &'a Form) -> Result<Self, RequestReason> {
         if let Some(repeated) = ONCE.iter().find(|name| form.all(name).nth(1).is_some()) {
             return Err(RequestReason::Repeated(repeated));
         }
-        let grant_type = form.get("grant_type").ok_or(RequestReason::GrantMissing)?;
-        Ok(Self { form, grant_type })
+        let named = form.get("grant_type").ok_or(RequestReason::GrantMissing)?;
+        let known = GrantType::NAMES.iter().find(|(name, _)| *name == named);
+        let (_, grant_type) = known.ok_or(RequestReason::GrantUnsupported)?;
+        Ok(Self { form, grant_type: *grant_type })
     }
 
     /// `grant_type`.
-    pub fn grant_type(&self) -> &'a str {
+    pub fn grant_type(&self) -> GrantType {
         self.grant_type
     }
 }
 
-impl ExchangeRequest {
-    /// Reads a token exchange request.
-    ///
-    /// # Errors
-    /// `GrantUnsupported` for another grant; the first rule of RFC 8693 §2.1 that the request breaks.
-    pub fn parse(request: &TokenRequest<'_>) -> Result<Self, RequestReason> {
-        if request.grant_type != TOKEN_EXCHANGE {
-            return Err(RequestReason::GrantUnsupported);
-        }
-        let form = request.form;
-        unhonoured(form)?;
-        Ok(Self {
-            subject: required_token(form)?,
-            actor: actor_token(form)?,
-            requested_token_type: requested_token_type(form)?,
-            resources: resources(form)?,
-            audiences: audiences(form)?,
-            scope: form.get("scope").map(Scopes::parse).transpose().map_err(RequestReason::Scope)?,
-            scope_mode: scope_mode(form)?,
-            impersonate: impersonate(form)?,
-        })
-    }
-
-    /// On whose behalf: `subject_token`.
-    pub fn subject(&self) -> &PresentedToken {
-        &self.subject
-    }
-
-    /// Who acts, where the request says: `actor_token`.
-    pub fn actor(&self) -> Option<&PresentedToken> {
-        self.actor.as_ref()
-    }
-
-    /// The type of token to issue: an access token when the request does not say.
-    pub fn requested_token_type(&self) -> TokenType {
-        self.requested_token_type
-    }
-
-    /// Every `resource`, in order.
-    pub fn resources(&self) -> &[Resource] {
-        &self.resources
-    }
-
-    /// Every `audience`, in order.
-    pub fn audiences(&self) -> &[Audience] {
-        &self.audiences
-    }
-
-    /// True where a `resource` or `audience` says where to.
-    pub fn names_target(&self) -> bool {
-        !(self.resources.is_empty() && self.audiences.is_empty())
-    }
-
-    /// The scopes asked for; none when the request leaves the choice to the API's defaults.
-    pub fn scope(&self) -> Option<&Scopes> {
-        self.scope.as_ref()
-    }
-
-    /// The parameter `scope_mode`: a request for too much is refused, or narrowed.
-    pub fn scope_mode(&self) -> ScopeMode {
-        self.scope_mode
-    }
-
-    /// True when impersonation was asked for.
-    pub fn impersonate(&self) -> bool {
-        self.impersonate
-    }
-}
-
 impl PresentedToken {
+    /// A JWT in a parameter that has no type beside it.
+    fn jwt(form: &Form, name: &'static str) -> Result<Self, RequestReason> {
+        let text = token_text(form, name).ok_or(RequestReason::Missing(name))?;
+        Ok(Self { text, declared: TokenType::Jwt })
+    }
+
+    /// An attestation that was the login of a client, as the token that it trades for itself.
+    pub fn attestation(text: &str) -> Self {
+        Self { text: text.to_owned(), declared: TokenType::Jwt }
+    }
+
     /// The token, without the trailing white space that some clients send with a token file.
     pub fn text(&self) -> &str {
         &self.text
@@ -233,35 +160,10 @@ impl PresentedToken {
     }
 }
 
-/// Nothing that we understand is silently dropped.
-fn unhonoured(form: &Form) -> Result<(), RequestReason> {
-    const LATER: [&str; 6] = [
-        "completion_mode",
-        "deferral_code",
-        "request_context",
-        "request_details",
-        "actor_chain_profile",
-        "actor_chain_step_proof",
-    ];
-    if form.get("authorization_details").is_some_and(|details| details.trim() != "[]") {
-        return Err(RequestReason::Details);
-    }
-    LATER.iter().find(|name| form.get(name).is_some()).map_or(Ok(()), |name| Err(RequestReason::Unsupported(name)))
-}
-
 fn required_token(form: &Form) -> Result<PresentedToken, RequestReason> {
     let text = token_text(form, "subject_token").ok_or(RequestReason::Missing("subject_token"))?;
     let declared = form.get("subject_token_type").ok_or(RequestReason::Missing("subject_token_type"))?;
     Ok(PresentedToken { text, declared: accepted_type("subject_token_type", declared)? })
-}
-
-fn actor_token(form: &Form) -> Result<Option<PresentedToken>, RequestReason> {
-    match (token_text(form, "actor_token"), form.get("actor_token_type")) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(RequestReason::ActorTypeAlone),
-        (Some(_), None) => Err(RequestReason::Missing("actor_token_type")),
-        (Some(text), Some(declared)) => Ok(Some(PresentedToken { text, declared: accepted_type("actor_token_type", declared)? })),
-    }
 }
 
 fn token_text(form: &Form, name: &str) -> Option<String> {
@@ -276,46 +178,11 @@ fn accepted_type(parameter: &'static str, text: &str) -> Result<TokenType, Reque
     }
 }
 
-fn requested_token_type(form: &Form) -> Result<TokenType, RequestReason> {
-    let Some(text) = form.get("requested_token_type") else { return Ok(TokenType::AccessToken) };
-    match TokenType::parse(text).map_err(|_| RequestReason::TypeMalformed("requested_token_type"))? {
-        TokenType::AccessToken => Ok(TokenType::AccessToken),
-        _ => Err(RequestReason::RequestedTypeRefused),
-    }
-}
-
-fn resources(form: &Form) -> Result<Vec<Resource>, RequestReason> {
-    if form.all("resource").count() + form.all("audience").count() > TARGETS_MAX {
-        return Err(RequestReason::TargetCount);
-    }
-    form.all("resource").map(|text| Resource::parse(text).map_err(|reason| RequestReason::Target("resource", reason))).collect()
-}
-
-fn audiences(form: &Form) -> Result<Vec<Audience>, RequestReason> {
-    form.all("audience").map(|text| Audience::parse(text).map_err(|reason| RequestReason::Target("audience", reason))).collect()
-}
-
-fn scope_mode(form: &Form) -> Result<ScopeMode, RequestReason> {
-    match form.get("scope_mode") {
-        None | Some("exact") => Ok(ScopeMode::Exact),
-        Some("narrow") => Ok(ScopeMode::Narrow),
-        Some(_) => Err(RequestReason::Value("scope_mode", "exact or narrow")),
-    }
-}
-
-fn impersonate(form: &Form) -> Result<bool, RequestReason> {
-    match form.get("impersonate") {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(RequestReason::Value("impersonate", "true or false")),
-    }
-}
-
 impl fmt::Display for RequestReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::GrantMissing => write!(f, "grant_type is required: {TOKEN_EXCHANGE}"),
-            Self::GrantUnsupported => write!(f, "grant_type is not served here; use {TOKEN_EXCHANGE}"),
+            Self::GrantMissing => write!(f, "grant_type is required: {}", grant_types()),
+            Self::GrantUnsupported => write!(f, "grant_type is not served here; use {}", grant_types()),
             Self::Repeated(name) => write!(f, "{name} must not be repeated"),
             Self::Missing(name) => write!(f, "{name} is required"),
             Self::ActorTypeAlone => f.write_str("actor_token_type must not be sent without actor_token"),
@@ -326,9 +193,14 @@ impl fmt::Display for RequestReason {
             ),
             Self::RequestedTypeRefused => write!(f, "requested_token_type: only {} is issued", TokenType::AccessToken),
             Self::Target(name, reason) => write!(f, "{name} {reason}"),
-            Self::TargetCount => write!(f, "resource and audience: at most {TARGETS_MAX} targets in one request"),
+            Self::TargetCount => {
+                write!(f, "resource and audience: at most {} targets in one request", TARGETS_MAX)
+            }
             Self::Scope(reason) => write!(f, "scope {reason}"),
             Self::Value(name, allowed) => write!(f, "{name} must be {allowed}"),
+            Self::OtherGrant(name, grant) => {
+                write!(f, "{name} is no parameter of grant_type {}; leave it out, or ask by its own grant_type", grant.as_str())
+            }
             Self::Unsupported(name) => write!(f, "{name} is not supported by this server; leave it out"),
             Self::InAddress(name) => write!(f, "{name} belongs into the body of the request, not into its address"),
             Self::Forwarded(name) => write!(
@@ -341,6 +213,11 @@ impl fmt::Display for RequestReason {
             Self::Task(reason) => reason.fmt(f),
         }
     }
+}
+
+/// The grant types that are served, for sentences.
+fn grant_types() -> String {
+    GrantType::NAMES.map(|(name, _)| name).join(", ")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod actor;
 mod ancestry;
+mod client_itself;
 mod foreign;
 mod own;
 mod reason;
@@ -9,6 +10,7 @@ mod subject;
 
 pub use actor::verify_actor;
 pub use ancestry::{ANCESTRY_BYTES_MAX, Ancestry, AncestryKind, AncestryReason};
+pub use client_itself::client_itself;
 pub use foreign::{obtained_by, presentable};
 pub use own::{GenuineHop, IssuerKeys, TASK_TYP, VerifiedIssued};
 pub use reason::TokenReason;

@@ -1,7 +1,7 @@
 //! A registered OAuth client with an accountable owner.
 
 use super::api::{Api, ScopeEffect};
-use crate::oauth::{ClientId, Resource, RuleName, Scopes};
+use crate::oauth::{ClientId, GrantType, Resource, RuleName, Scopes};
 
 /// An agent as registered. How it logs in is the concern of `client`; what it may do is the policies'.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,13 @@ pub struct Agent {
     pub requests_per_second: Option<u32>,
     /// How many tokens it may be issued, by what can be done with them.
     pub velocity: VelocityLimits,
+    /// The grant types that it may ask for.
+    pub grant_types: AllowedGrantTypes,
 }
+
+/// The grant types that an agent may ask for: `grant_types` of its file (RFC 7591 §2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedGrantTypes(Option<Vec<GrantType>>);
 
 /// The most tokens in an hour that an agent may be issued with a scope of an effect; no limit where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +52,22 @@ impl Agent {
     /// It is `client` at the issuer of the trust rule `rule`.
     pub fn is_foreign_client(&self, rule: &RuleName, client: &str) -> bool {
         self.foreign_clients.iter().any(|(known, id)| known == rule && id == client)
+    }
+}
+
+impl AllowedGrantTypes {
+    /// These and no others.
+    pub fn only(grant_types: Vec<GrantType>) -> Self {
+        Self(Some(grant_types))
+    }
+
+    /// True where the agent may ask by `grant_type`. Where its file says nothing that is every one that trades a token, its
+    /// own attestation too (`trades`); to be issued tokens for a key or a secret alone is said, never assumed.
+    pub fn allow(&self, grant_type: GrantType, trades: bool) -> bool {
+        match &self.0 {
+            Some(listed) => listed.contains(&grant_type),
+            None => grant_type != GrantType::ClientCredentials || trades,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ fn agent(id: &str) -> Agent {
         status: Status::Active,
         foreign_clients: vec![],
         requests_per_second: None,
+        grant_types: crate::catalog::AllowedGrantTypes::default(),
         default_target: None,
         velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),

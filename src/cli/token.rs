@@ -14,7 +14,7 @@ use super::client_auth::read;
 use super::client_request::{ClientRequest, Parameters, Wanted, token_type};
 use super::output::{CommandResult, Failure};
 use super::text::{confirmation, decode, instant, plain};
-use crate::request::TOKEN_EXCHANGE;
+use crate::oauth::GrantType;
 
 /// The sub-commands of `token`.
 #[derive(Subcommand)]
@@ -86,7 +86,7 @@ fn exchange(options: &ExchangeOptions) -> CommandResult {
 }
 
 fn parameters(options: &ExchangeOptions) -> Result<Parameters, Failure> {
-    let mut form = vec![("grant_type", TOKEN_EXCHANGE.to_owned())];
+    let mut form = vec![("grant_type", GrantType::TokenExchange.as_str().to_owned())];
     if let Some(actor) = &options.actor_token {
         form.push(("actor_token", read(actor)?));
         form.push(("actor_token_type", token_type(&options.actor_token_type)));

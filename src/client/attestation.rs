@@ -6,7 +6,7 @@ use super::context::{AuthContext, AuthOutcome};
 use super::{AssertionReason, Attested, AuthMethod, ClientReason};
 use crate::jose::Compact;
 use crate::oauth::ClientId;
-use crate::trust::{TrustKind, TrustReason, VerifiedAssertion};
+use crate::trust::{SubjectKind, TrustKind, TrustReason, VerifiedAssertion};
 
 /// Proves a client by a JWT-SVID.
 ///
@@ -47,6 +47,8 @@ pub(super) async fn fallback(context: &AuthContext<'_>, subject_token: Option<&s
     match own_login(context, text).await {
         Ok(outcome) => Ok(AuthOutcome { self_only: true, ..outcome }),
         Err(ClientReason::KeysUnavailable(reason)) => Err(ClientReason::KeysUnavailable(reason)),
+        // A person's token logs in nobody, whoever sends it.
+        Err(ClientReason::Missing) => Err(ClientReason::Missing),
         Err(_) if is_ours(context, text) => Err(ClientReason::Missing),
         Err(reason) => Err(ClientReason::MissingAttestation(Box::new(reason))),
     }
@@ -63,6 +65,9 @@ fn is_ours(context: &AuthContext<'_>, text: &str) -> bool {
 async fn own_login(context: &AuthContext<'_>, text: &str) -> Result<AuthOutcome, ClientReason> {
     let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
     let assertion = verify(context, &jws).await?;
+    if assertion.rule().subject_kind() == SubjectKind::User {
+        return Err(ClientReason::Missing);
+    }
     check_sole_audience(context, &assertion)?;
     login(context, &assertion)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{ClientAttestationReason, ClientReason, PeerCertificate};
+use super::{AuthMethod, ClientAttestationReason, ClientReason, PeerCertificate};
 use crate::catalog::Catalog;
 use crate::jose::Compact;
 use crate::oauth::ClientId;
@@ -136,6 +136,14 @@ impl Credentials {
         let asserted = || claim(&self.client_assertion, "iss").or_else(|| claim(&self.attestation, "sub"));
         let name = self.client_id.clone().or_else(asserted)?;
         ClientId::parse(&name).ok().filter(|client| catalog.agent(client).is_some())
+    }
+
+    /// The attestation under a trust rule that was a login by `method`, as a token that may be traded; none where it was anything
+    /// else.
+    pub fn traded_by(&self, method: AuthMethod) -> Option<&str> {
+        let attested = matches!(method, AuthMethod::SpiffeJwt | AuthMethod::WorkloadJwt);
+        let text = self.client_assertion.as_deref().filter(|_| attested);
+        text.map(|text| text.trim_end_matches([' ', '\t', '\r', '\n']))
     }
 
     pub(super) fn client_id(&self) -> Option<&str> {

@@ -82,6 +82,7 @@ impl World {
             foreign_clients,
             bound,
             requests_per_second,
+            grant_types: crate::catalog::AllowedGrantTypes::default(),
             default_target: None,
             velocity: VelocityLimits::default(),
         });

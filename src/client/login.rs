@@ -243,8 +243,8 @@ impl ClientAuths {
         self.keys.values().flatten().map(|login| &login.keys)
     }
 
-    /// The agents that this attestation logs in, each once, in alphabetical order. A person's token logs in nobody.
-    pub fn agents_of(&self, assertion: &VerifiedAssertion) -> Vec<&ClientId> {
+    /// The agents that this attestation logs in, by their logins or its rule, each once, sorted. A person's token logs in nobody.
+    pub fn agents_of<'a>(&'a self, assertion: &'a VerifiedAssertion) -> Vec<&'a ClientId> {
         let rule = assertion.rule();
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
             (SubjectKind::User, _) => Vec::new(),
@@ -252,6 +252,7 @@ impl ClientAuths {
             (SubjectKind::Workload, TrustKind::ClientAttester) => self.by_attestation(assertion),
             (SubjectKind::Workload, _) => self.by_claims(assertion),
         };
+        agents.extend(rule.agent());
         agents.sort_unstable();
         agents.dedup();
         agents

@@ -4,12 +4,12 @@ use super::fields::{RATES, VELOCITIES, jwks_uri, line, secret_hash, take_algorit
 use super::keys_file::{Jwks, take_jwks};
 use super::reader::{TableReader, value};
 use super::{certificate_login, dated, matcher_file};
-use crate::catalog::{Agent, AgentKind, BoundTokens, ScopeEffect, Status, VelocityLimits};
+use crate::catalog::{Agent, AgentKind, AllowedGrantTypes, BoundTokens, ScopeEffect, Status, VelocityLimits};
 use crate::client::{AuthMethod, ClientAuth, Dated};
 use crate::diagnostic::{Declared, Located, SourceLocation};
 use crate::jose::Algorithm;
 use crate::keys::ClientJwks;
-use crate::oauth::{ClientId, Resource, RuleName, SpiffePattern};
+use crate::oauth::{ClientId, GrantType, Resource, RuleName, SpiffePattern};
 use crate::trust::Requirement;
 
 /// An agent and its ways to log in.
@@ -36,14 +36,26 @@ impl AgentFile {
         let bound = take_bound(&mut reader);
         let requests_per_second = reader.take_integer("requests_per_second", RATES);
         let velocity = take_velocity(&mut reader);
+        let grant_types = take_grant_types(&mut reader);
         let logins = take_entries(&mut reader, &mut locations, "login", LoginFile::read);
         reader.finish();
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
         let status = status.map_or(Status::Active, |status| status.value);
         let requests_per_second = requests_per_second.and_then(|found| u32::try_from(found.value).ok());
         let default_target = value(default_target);
-        let entry =
-            Agent { id, owner, team, kind, status, foreign_clients, default_target, bound, requests_per_second, velocity };
+        let entry = Agent {
+            id,
+            owner,
+            team,
+            kind,
+            status,
+            foreign_clients,
+            default_target,
+            bound,
+            requests_per_second,
+            velocity,
+            grant_types,
+        };
         Some(Self { agent: Declared { entry, locations }, logins })
     }
 }
@@ -52,6 +64,13 @@ impl AgentFile {
 fn take_bound(reader: &mut TableReader<'_>) -> BoundTokens {
     let mut flag = |key| reader.take_boolean(key).is_some_and(|found| found.value);
     BoundTokens { dpop: flag("dpop_bound_access_tokens"), certificate: flag("tls_client_certificate_bound_access_tokens") }
+}
+
+/// Named as in client metadata (RFC 7591 §2).
+fn take_grant_types(reader: &mut TableReader<'_>) -> AllowedGrantTypes {
+    let listed = reader.take_choices("grant_types", &GrantType::NAMES);
+    let listed = listed.map(|all| all.into_iter().map(|found| found.value).collect());
+    listed.map_or_else(AllowedGrantTypes::default, AllowedGrantTypes::only)
 }
 
 /// How many tokens in an hour, by the effect of their scopes.

@@ -49,7 +49,7 @@ impl TrustFile {
         let matchers = matcher_file::take_each(&mut reader, "require").or((!written).then(Vec::new));
         let legible: Vec<Located<Requirement>> = matchers.iter().flatten().flatten().cloned().collect();
         let require = matchers.and_then(|matchers| all(matchers.into_iter().map(|matcher| Some(matcher?.value))));
-        let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten();
+        let (presenters, presented_at, agent) = take_agents(&mut reader);
         let enabled = reader.take_boolean("enabled").is_none_or(|enabled| enabled.value);
         let keys = keys::take(&mut reader, kind, selector.as_ref());
         let scopes = tables::take_scopes(&mut reader, kind);
@@ -75,7 +75,6 @@ impl TrustFile {
             read.tell(context, &locations);
         }
         let (Located { value: name, location }, kind) = (name?, kind?);
-        let (presenters, presented_at) = presenters.into_iter().map(|found| (found.value, found.location)).unzip();
         let rule = TrustRuleParts {
             name,
             kind,
@@ -86,6 +85,7 @@ impl TrustFile {
             subject: subject?,
             require: require?,
             presenters,
+            agent,
             enabled,
             keys: keys?,
             scopes: scopes?,
@@ -140,6 +140,7 @@ fn location_of(reason: &TrustRuleReason, locations: &FieldLocations) -> SourceLo
     match reason {
         Reason::Audiences | Reason::ForeignAudience(_) => locations.of("audiences"),
         Reason::Algorithms | Reason::SpiffeAlgorithm => locations.of("algorithms"),
+        Reason::AgentMisplaced | Reason::AgentOfAll => locations.of("agent"),
         Reason::Lifetime => locations.of("lifetime_max"),
         Reason::People(_) => locations.of("subject"),
         Reason::SpiffeKeys | Reason::KeysUse | Reason::KeysUri => locations.of("keys"),
@@ -152,6 +153,13 @@ fn location_of(reason: &TrustRuleReason, locations: &FieldLocations) -> SourceLo
         }
         _ => locations.of(""),
     }
+}
+
+/// The agents that may present its tokens, with their locations, and the one that its workloads log in.
+fn take_agents(reader: &mut TableReader<'_>) -> (Vec<ClientId>, Vec<SourceLocation>, Option<ClientId>) {
+    let presenters = reader.take_each("presenters", ClientId::parse).unwrap_or_default().into_iter().flatten();
+    let (presenters, locations) = presenters.map(|found| (found.value, found.location)).unzip();
+    (presenters, locations, reader.take_parsed("agent", ClientId::parse).map(|found| found.value))
 }
 
 /// Reports the keys that a rule of that kind lacks. Platforms have a subject and keys of their own.

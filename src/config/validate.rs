@@ -53,10 +53,12 @@ impl Validation<'_> {
             self.error(&file.location, "a trust rule cannot name our own issuer; what we issued is known without one");
         }
         let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
-        for (presenter, location) in file.rule.presenters.iter().zip(&file.presenters) {
-            if !known().any(|id| id == presenter.as_str()) {
-                let sentence = format!("there is no agent \"{presenter}\"");
-                self.unknown((NameKind::Agent, presenter.as_str()), location, sentence, known());
+        let at = file.locations.of("agent");
+        let agent = file.rule.agent.iter().map(|agent| (agent, &at));
+        for (named, location) in file.rule.presenters.iter().zip(&file.presenters).chain(agent) {
+            if !known().any(|id| id == named.as_str()) {
+                let sentence = format!("there is no agent \"{named}\"");
+                self.unknown((NameKind::Agent, named.as_str()), location, sentence, known());
             }
         }
         for (position, map) in file.rule.scopes.iter().enumerate() {

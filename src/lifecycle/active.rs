@@ -113,6 +113,7 @@ mod tests {
             status: Status::Active,
             foreign_clients: vec![],
             requests_per_second: None,
+            grant_types: crate::catalog::AllowedGrantTypes::default(),
             default_target: None,
             velocity: crate::catalog::VelocityLimits::default(),
             bound: BoundTokens::default(),

@@ -16,10 +16,19 @@ use crate::catalog::{Agent, Catalog};
 use crate::client::AuthenticatedClient;
 use crate::crypto::Digest;
 use crate::oauth::{
-    ActChain, Actor, ClientId, ExchangeMode, Generation, GenerationKind, Issuer, MayAct, Resource, RuleName, ScopesOnApi,
-    Subject, Time,
+    ActChain, Actor, AskedMode, ClientId, ExchangeMode, Generation, GenerationKind, GrantType, Issuer, MayAct, Resource,
+    RuleName, ScopesOnApi, Subject, Time,
 };
 use crate::token::{IssuedClaims, Origin, VerifiedActor, VerifiedSubject};
+
+/// What the request asks for beside the tokens that it presents.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedFor {
+    /// The grant type, which the agent's file must allow; none where a task is opened.
+    pub grant_type: Option<GrantType>,
+    /// The mode.
+    pub mode: AskedMode,
+}
 
 /// Admits the exchange of `subject` by `client`, with `actor` where an actor token was presented.
 ///
@@ -29,11 +38,19 @@ pub fn admit(
     client: ActiveClient,
     subject: VerifiedSubject,
     actor: Option<VerifiedActor>,
-    impersonate: bool,
+    asked: AskedFor,
     rules: &Rules<'_>,
 ) -> Result<AdmittedExchange, AdmissionReason> {
     let (client, login) = client.into_parts();
+    let trades = !matches!(subject.origin(), Origin::Client { .. });
+    if !asked.grant_type.is_none_or(|grant_type| client.agent().grant_types.allow(grant_type, trades)) {
+        return Err(AdmissionReason::GrantType);
+    }
+    let impersonate = asked.mode == AskedMode::Impersonation;
     let presented_as = presenter(&client, &subject, rules)?;
+    if asked.mode == AskedMode::OnBehalfOf && presented_as != ExchangeMode::OnBehalfOf {
+        return Err(AdmissionReason::NotOnBehalf);
+    }
     let current = current_actor(&client, actor.as_ref());
     if client.self_only() && (presented_as != ExchangeMode::SelfExchange || actor.is_some() || impersonate) {
         return Err(AdmissionReason::SelfOnly);
@@ -47,6 +64,9 @@ pub fn admit(
     let generations = generations(login, (&subject, itself), actor.as_ref(), rules);
     let subject = if exchanges_itself { subject.standing_as(&client.agent().id) } else { subject };
     let mode = mode(&subject, presented_as, (&current, actor.is_some()), impersonate)?;
+    if asked.grant_type == Some(GrantType::ClientCredentials) && mode != ExchangeMode::SelfExchange {
+        return Err(AdmissionReason::NotItself);
+    }
     let chain = extended(&subject, &current, mode, rules.issuer);
     let depth = depth(&subject, &chain, rules.depth_max)?;
     in_force(subject.subject(), subject.own().map_or(&[], |own| &own.agents), &chain, rules)?;
@@ -57,7 +77,8 @@ pub fn admit(
     let expiry_cap = expiry_cap(&client, &subject, actor.as_ref());
     let on_behalf = subject.own().filter(|_| presented_as == ExchangeMode::OnBehalfOf);
     let sent = on_behalf.map(|own| held_by(&client.agent().id, own, rules.catalog).cloned().collect());
-    let parts = AdmittedParts { client, subject, actor, current, mode, sent, chain, depth, generations, expiry_cap };
+    let grant_type = asked.grant_type;
+    let parts = AdmittedParts { grant_type, client, subject, actor, current, mode, sent, chain, depth, generations, expiry_cap };
     Ok(AdmittedExchange::new(parts))
 }
 
@@ -71,6 +92,7 @@ fn presenter(
     match subject.origin() {
         Origin::Own(own) => of_our_own(client, own, subject.chain(), rules),
         Origin::Task(own, key) => of_a_task(client, own, *key, subject.chain(), rules.issuer),
+        Origin::Client { .. } => Ok(ExchangeMode::SelfExchange),
         Origin::User { rule, client: obtained_by, .. } => of_a_user(client, rule, obtained_by.as_deref()),
         Origin::Attestation { presenters, .. } => {
             let itself = client.attested().is_some_and(|known| known.subject == *subject.subject());
@@ -246,7 +268,7 @@ fn depth(subject: &VerifiedSubject, chain: &ActChain, depth_max: u32) -> Result<
 fn vouched_by<'a>(subject: &'a VerifiedSubject, itself: Option<&'a ClientId>) -> Vec<ThingName<'a>> {
     let named = |name: &'a str| (GenerationKind::Subject, Cow::Borrowed(name));
     match (subject.origin(), itself) {
-        (Origin::Own(_) | Origin::Task(..), _) => vec![named(subject.subject().as_str())],
+        (Origin::Own(_) | Origin::Task(..) | Origin::Client { .. }, _) => vec![named(subject.subject().as_str())],
         (Origin::Attestation { instance, .. }, Some(agent)) => {
             let instance = instance.as_deref().map(|instance| (GenerationKind::Instance, instance_name(agent, instance).into()));
             instance.into_iter().chain([named(agent.as_str())]).collect()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::Agent;
 use crate::client::AuthenticatedClient;
-use crate::oauth::{ActChain, ExchangeMode, Generation, Jti, ScopesOnApi, Time, Txn};
+use crate::oauth::{ActChain, ExchangeMode, Generation, GrantType, Jti, ScopesOnApi, Time, Txn};
 use crate::token::{TaskMembership, VerifiedActor, VerifiedSubject};
 
 /// An exchange in which this client may present this subject token, in this mode, and everything it depends on is alive. Made
@@ -15,6 +15,7 @@ pub struct AdmittedExchange(AdmittedParts);
 /// The findings of `admit`.
 #[derive(Debug)]
 pub(super) struct AdmittedParts {
+    pub(super) grant_type: Option<GrantType>,
     pub(super) client: AuthenticatedClient,
     pub(super) subject: VerifiedSubject,
     pub(super) actor: Option<VerifiedActor>,
@@ -40,6 +41,11 @@ pub struct CurrentActor {
 impl AdmittedExchange {
     pub(super) fn new(parts: AdmittedParts) -> Self {
         Self(parts)
+    }
+
+    /// The grant type that was asked for; none where a task is opened.
+    pub fn grant_type(&self) -> Option<GrantType> {
+        self.0.grant_type
     }
 
     /// The client that asks.
@@ -121,8 +127,8 @@ impl AdmittedExchange {
     ) -> Self {
         let (depth, expiry_cap) = (subject.own().map_or(1, |own| own.depth + 1), subject.expires());
         let chain = subject.chain().clone();
-        let (actor, sent, generations) = (None, None, Vec::new());
-        Self(AdmittedParts { client, subject, actor, current, mode, sent, chain, depth, generations, expiry_cap })
+        let (grant_type, actor, sent, generations) = (Some(GrantType::TokenExchange), None, None, Vec::new());
+        Self(AdmittedParts { grant_type, client, subject, actor, current, mode, sent, chain, depth, generations, expiry_cap })
     }
 
     /// With a running copy that nothing attests.

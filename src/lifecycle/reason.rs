@@ -16,6 +16,12 @@ pub enum AdmissionReason {
     OtherWorkload,
     /// The subject token was the login, which allows a self-exchange only.
     SelfOnly,
+    /// The agent's file does not allow the grant type.
+    GrantType,
+    /// The subject token is to be exchanged on behalf, and the client is not the agent of an API that it is for.
+    NotOnBehalf,
+    /// A client asks for itself by an attestation that says that another acts.
+    NotItself,
     /// `may_act` of the subject token names somebody else.
     MayAct,
     /// Impersonation of a subject whose token carries `act` or `may_act`.
@@ -57,6 +63,8 @@ impl AdmissionReason {
     pub fn parameter(self) -> &'static str {
         match self {
             Self::ImpersonationOfDelegated | Self::ImpersonationPointless => "impersonate",
+            Self::GrantType => "grant_type",
+            Self::NotOnBehalf => "requested_token_use",
             Self::Revoker => "token",
             Self::TaskActor | Self::ActorOutdated => "actor_token",
             Self::NoTask | Self::TaskRole => "task",
@@ -77,6 +85,11 @@ impl fmt::Display for AdmissionReason {
             }
             Self::SelfOnly => {
                 "it served as the login, so it can be exchanged for itself only; authenticate as a client to do more"
+            }
+            Self::GrantType => "this client may not ask by this grant type; have it listed in grant_types of the agent's file",
+            Self::NotItself => "it says by act that others act too; client_credentials is for the client itself alone",
+            Self::NotOnBehalf => {
+                "on_behalf_of is for an access token of this server whose aud is an API that names this client as its agent"
             }
             Self::MayAct => "its may_act names another actor or client; ask as that client, or for that actor",
             Self::ImpersonationOfDelegated => "a subject token that carries act or may_act cannot be impersonated",

@@ -81,16 +81,17 @@ pub(super) async fn authenticated<T>(
         }
         Err(refused) => refused,
     };
-    let code = reason.code(login.profile);
+    let profile = login.profile;
+    let code = reason.code(profile);
     // Whoever lost the race for a login is a stranger, as one who came later would be.
     let Some(RecordedAgent { agent, login }) = agent.filter(|_| !reason.is_used_login()) else {
-        return Err(RefusedRequest { code, reason, record: None, login: Vec::new() });
+        return Err(RefusedRequest { code, reason, profile, record: None, login: Vec::new() });
     };
     let own = lineage.spent || matches!(reason, ExchangeError::Commit(CommitReason::Unavailable));
     let login = if own { Vec::new() } else { login };
     let at = (&context.deployment.catalog, context.now);
-    let record = Some(Box::new(asked.record(&agent.id, lineage, (code, &reason), at)));
-    Err(RefusedRequest { code, reason, record, login })
+    let record = Some(Box::new(asked.record(&agent.id, lineage, (profile, &reason), at)));
+    Err(RefusedRequest { code, reason, profile, record, login })
 }
 
 /// Passes where the client may ask at all now; what only ends something always may.

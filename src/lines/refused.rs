@@ -18,6 +18,8 @@ pub struct RefusedRequest {
     pub code: ErrorCode,
     /// The reason of the stage that refused it.
     pub reason: ExchangeError,
+    /// The error table of the request.
+    pub(super) profile: Profile,
     /// The record of an authenticated client's request, still without its `error_id`. Absent for a stranger's, which is not
     /// recorded.
     pub record: Option<Box<RefusalRecord<'static>>>,
@@ -32,6 +34,8 @@ pub struct AnsweredRefusal {
     pub code: ErrorCode,
     /// The reason.
     pub reason: ExchangeError,
+    /// The sentence of the reason for the caller alone, which may hold words of the request.
+    pub sentence: String,
     /// The agent that asked; none for a stranger.
     pub agent: Option<ClientId>,
 }
@@ -67,7 +71,8 @@ pub(super) struct Lineage {
 impl RefusedRequest {
     /// The refusal of a request before its client logged in. Reasons of that time have the same code in every profile.
     pub fn before_login(reason: ExchangeError) -> Self {
-        Self { code: reason.code(Profile::TOKEN_EXCHANGE), reason, record: None, login: Vec::new() }
+        let profile = Profile::TOKEN_EXCHANGE;
+        Self { code: reason.code(profile), reason, profile, record: None, login: Vec::new() }
     }
 
     /// True where revocation must not tell the refusal: the client may not revoke the token, and learns neither whose it is nor
@@ -79,14 +84,15 @@ impl RefusedRequest {
     /// Has the refusal recorded under `error_id` if its client is authenticated. Where its login was used meanwhile it is the
     /// refusal of a stranger by then, for just that.
     pub async fn recorded(self, commit: &Commit, error_id: &str) -> AnsweredRefusal {
-        let Self { code, reason, record, login } = self;
-        let Some(record) = record else { return AnsweredRefusal { code, reason, agent: None } };
+        let Self { code, reason, profile, record, login } = self;
+        let answered = |code, reason, agent| AnsweredRefusal { sentence: profile.told(&reason), code, reason, agent };
+        let Some(record) = record else { return answered(code, reason, None) };
         let agent = record.agent.clone();
         match commit.refuse(RefusalRecord { error_id: error_id.to_owned().into(), ..*record }, login).await {
-            Ok(()) => AnsweredRefusal { code, reason, agent: Some(agent) },
+            Ok(()) => answered(code, reason, Some(agent)),
             Err(used) => {
                 let reason = ExchangeError::Commit(used);
-                AnsweredRefusal { code: reason.code(Profile::TOKEN_EXCHANGE), reason, agent: None }
+                answered(reason.code(profile), reason, None)
             }
         }
     }
@@ -99,12 +105,12 @@ impl From<RequestReason> for RefusedRequest {
 }
 
 impl Asked<'_> {
-    /// The record of the refusal of what `agent` asked for, with the `code` and the `reason` of the answer.
+    /// The record of the refusal of what `agent` asked for, with the code and the sentence that `profile` has for the `reason`.
     pub(super) fn record(
         &self,
         agent: &ClientId,
         lineage: Lineage,
-        (code, reason): (ErrorCode, &ExchangeError),
+        (profile, reason): (Profile, &ExchangeError),
         (catalog, now): (&Catalog, Time),
     ) -> RefusalRecord<'static> {
         let denial = reason.denial();
@@ -116,7 +122,7 @@ impl Asked<'_> {
             requested: self.scopes(catalog),
             policies: denial.map(Denial::policies).unwrap_or_default().into(),
             policy_set: denial.and_then(Denial::policy_set),
-            ..RefusalRecord::new(agent.clone(), now, code.as_str(), String::new(), reason.to_string())
+            ..RefusalRecord::new(agent.clone(), now, reason.code(profile).as_str(), String::new(), profile.sentence(reason))
         }
     }
 

@@ -7,9 +7,9 @@ use crate::binding;
 use crate::client::Endpoint;
 use crate::deployment::TASKS_PATH;
 use crate::error::ExchangeError;
-use crate::lifecycle::{self, ActiveClient, AdmissionReason, Task, TaskAction, TaskChange, TaskStatus};
+use crate::lifecycle::{self, ActiveClient, AdmissionReason, AskedFor, Task, TaskAction, TaskChange, TaskStatus};
 use crate::mint::{self, IssuedTaskToken};
-use crate::oauth::TaskId;
+use crate::oauth::{AskedMode, TaskId};
 use crate::policy;
 use crate::request::{Form, TaskRequest};
 use crate::token;
@@ -47,7 +47,8 @@ async fn open(
     *lineage = Lineage::of(&subject);
     let state = commit.state();
     let rules = deployment.rules(&*state, now);
-    let admitted = lifecycle::admit(client, subject, None, false, &rules).map_err(ExchangeError::Admission)?;
+    let admitted = lifecycle::admit(client, subject, None, AskedFor { grant_type: None, mode: AskedMode::Any }, &rules)
+        .map_err(ExchangeError::Admission)?;
     let admitted = lifecycle::admit_task(admitted, &rules).map_err(ExchangeError::Admission)?;
     let constraint = binding::bind_task(&admitted).map_err(ExchangeError::Binding)?;
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);

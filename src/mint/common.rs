@@ -87,7 +87,7 @@ pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     reviews.sort_unstable();
     reviews.dedup();
     Evidence {
-        subject_token: Some(exchange.subject().digest()),
+        subject_token: exchange.subject().digest(),
         actor_token: exchange.actor().map(|actor| actor.digest()),
         client_assertion: client.evidence(),
         proof: client.proven().dpop().map(|proof| proof.evidence),

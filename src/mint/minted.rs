@@ -13,7 +13,7 @@ use crate::commit::{Effect, Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
-use crate::oauth::{Generation, GenerationKind, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, Txn};
+use crate::oauth::{Generation, GenerationKind, GrantType, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, TokenType, Txn};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
 
@@ -21,6 +21,7 @@ use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
 #[derive(Debug)]
 pub struct MintedToken {
     token: Unreleased,
+    issued_type: Option<TokenType>,
     scope: String,
     constraint: SenderConstraint,
 }
@@ -28,6 +29,7 @@ pub struct MintedToken {
 /// A token that may leave: its hop is durable. Made only by [`MintedToken::release`].
 pub struct IssuedToken {
     token: Released,
+    issued_type: Option<TokenType>,
     scope: String,
     constraint: SenderConstraint,
 }
@@ -69,7 +71,8 @@ pub fn sign(
     let signed = SignedToken { jti, txn, now, status, digest: Digest::of(jwt.as_bytes()), kid: key.kid() };
     let record = record(exchange, grant, requested, (&signed, minting.issuer)).map_err(|_| MintReason::TooLarge)?;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
-    let minted = MintedToken { token, scope: grant.scopes().to_string(), constraint: *grant.constraint() };
+    let issued_type = (exchange.grant_type() == Some(GrantType::TokenExchange)).then_some(TokenType::AccessToken);
+    let minted = MintedToken { token, issued_type, scope: grant.scopes().to_string(), constraint: *grant.constraint() };
     let issue = RecordHop {
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
@@ -87,8 +90,8 @@ impl MintedToken {
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.
     pub fn release(self, receipt: &Receipt) -> Result<IssuedToken, MintReason> {
-        let Self { token, scope, constraint } = self;
-        token.release(receipt).map(|token| IssuedToken { token, scope, constraint })
+        let Self { token, issued_type, scope, constraint } = self;
+        token.release(receipt).map(|token| IssuedToken { token, issued_type, scope, constraint })
     }
 }
 
@@ -96,6 +99,11 @@ impl IssuedToken {
     /// The token, to be sent.
     pub fn jwt(&self) -> &str {
         self.token.jwt()
+    }
+
+    /// Its type, which the answer names where token exchange was asked for and nowhere else (RFC 8693 §2.2.1, RFC 6749 §5.1).
+    pub fn issued_type(&self) -> Option<TokenType> {
+        self.issued_type
     }
 
     /// Its transaction.

@@ -18,6 +18,17 @@ pub enum ExchangeMode {
     Impersonation,
 }
 
+/// The mode that a request asks for by a parameter of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedMode {
+    /// None: what the tokens themselves say.
+    Any,
+    /// Impersonation, and nothing else: `impersonate=true`.
+    Impersonation,
+    /// On behalf of the subject, and nothing else: `requested_token_use=on_behalf_of`.
+    OnBehalfOf,
+}
+
 impl ExchangeMode {
     /// Every mode.
     pub const ALL: [Self; 5] = [Self::Delegation, Self::Continuation, Self::SelfExchange, Self::OnBehalfOf, Self::Impersonation];

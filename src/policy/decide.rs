@@ -13,7 +13,7 @@ use crate::authority::Targets;
 use crate::binding::SenderConstraint;
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time};
-use crate::request::{ExchangeRequest, ScopeMode};
+use crate::request::{RequestedToken, ScopeMode};
 
 /// Decides at `now` on the token that is asked for. A target on which policy permits nothing at all is a matter of the target;
 /// anything else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).
@@ -22,7 +22,7 @@ pub fn decide(
     admitted: &AdmittedExchange,
     targets: Targets,
     constraint: SenderConstraint,
-    request: &ExchangeRequest,
+    request: &RequestedToken,
     limits: &TokenLimits,
     now: Time,
 ) -> PolicyOutcome<Grant> {
@@ -72,7 +72,7 @@ fn whole_target_refused(evaluation: &Evaluation<'_>) -> DenialReason {
 
 /// Compares what is permitted with the request: all that it names, or with `scope_mode=narrow` some of it, and some on every
 /// target.
-fn sufficient(targets: &Targets, granted: &[Scopes], request: &ExchangeRequest) -> Result<(), DenialReason> {
+fn sufficient(targets: &Targets, granted: &[Scopes], request: &RequestedToken) -> Result<(), DenialReason> {
     let unknown = request.scope().map(|asked| targets.undeclared(asked)).unwrap_or_default();
     let short = targets.iter().zip(granted).map(|(target, given)| target.within().difference(given).union(target.beyond()));
     let refused = short.fold(Scopes::default(), |all, here| all.union(&here));

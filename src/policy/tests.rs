@@ -37,6 +37,7 @@ fn agent(id: &str, team: &str) -> Agent {
         status: Status::Active,
         foreign_clients: vec![],
         requests_per_second: None,
+        grant_types: crate::catalog::AllowedGrantTypes::default(),
         default_target: None,
         velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
@@ -164,7 +165,7 @@ fn acting(catalog: &Catalog, client: &str, actor: &str, subject: VerifiedSubject
 fn request(parameters: &str) -> ExchangeRequest {
     let form = format!(
         "grant_type={}&subject_token=t&subject_token_type=urn:ietf:params:oauth:token-type:access_token&{parameters}",
-        crate::request::TOKEN_EXCHANGE
+        crate::oauth::GrantType::TokenExchange.as_str()
     );
     ExchangeRequest::parse(&TokenRequest::parse(&Form::decode(form.as_bytes(), 64).unwrap()).unwrap()).unwrap()
 }
@@ -181,9 +182,10 @@ enum Refused {
 /// The three stages of an exchange in their order: targets, binding, policy.
 fn exchanged(policies: &Policies, catalog: &Catalog, admitted: &AdmittedExchange, parameters: &str) -> Result<Grant, Refused> {
     let request = request(parameters);
-    let targets = targets(catalog, admitted, &request).map_err(Refused::Authority)?;
+    let wanted = request.wanted();
+    let targets = targets(catalog, admitted, wanted).map_err(Refused::Authority)?;
     let constraint = bind(admitted, &targets).map_err(Refused::Binding)?;
-    outcome(decide(policies, admitted, targets, constraint, &request, &limits(), NOW))
+    outcome(decide(policies, admitted, targets, constraint, wanted, &limits(), NOW))
 }
 
 fn outcome<G>(outcome: PolicyOutcome<G>) -> Result<G, Refused> {

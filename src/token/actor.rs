@@ -32,7 +32,7 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
     if !token.chain.is_empty() {
         return Err(TokenReason::ActorDelegated);
     }
-    let Origin::Own(own) = token.origin else { return Err(TokenReason::ActorUnknown) };
+    let (Origin::Own(own), Some(digest)) = (token.origin, token.digest) else { return Err(TokenReason::ActorUnknown) };
     // An impersonating token has no act either, but its subject is not the agent that holds it.
     let direct = token.subject.rule().is_none() && own.client.as_str() == token.subject.as_str();
     let agent = ClientId::parse(token.subject.as_str()).ok().filter(|_| direct).and_then(|id| catalog.agent(&id).cloned());
@@ -43,7 +43,7 @@ fn of_our_own(token: VerifiedSubject, catalog: &Catalog) -> Result<VerifiedActor
         generations: own.generations,
         issued: token.issued,
         expires: token.expires,
-        digest: token.digest,
+        digest,
         confirmation: token.confirmation,
         review: None,
     })

@@ -33,7 +33,7 @@ pub(super) async fn verify(
         authentication: authentication(assertion.rule(), claims, now)?,
         attributes: assertion.attributes().to_vec(),
         scope_limit: scope_limit(assertion.rule(), claims)?,
-        digest: assertion.digest(),
+        digest: Some(assertion.digest()),
         confirmation: assertion.confirmation(),
         review: assertion.review(),
         origin: origin(&assertion, claims)?,

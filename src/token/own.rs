@@ -270,7 +270,7 @@ impl From<VerifiedIssued> for VerifiedSubject {
             authentication: token.authentication,
             attributes: token.attributes,
             scope_limit: None,
-            digest: token.digest,
+            digest: Some(token.digest),
             confirmation: token.confirmation,
             review: None,
         }

@@ -10,7 +10,8 @@ use crate::oauth::{
 };
 use crate::trust::SubjectKind;
 
-/// The subject token: genuine, current, from a trusted issuer, meant for us. Made only by `verify_subject`.
+/// The subject token: genuine, current, from a trusted issuer, meant for us. Made only by `verify_subject`; or, where a client
+/// asks for itself and shows no token, by `client_itself` of its login.
 #[derive(Debug)]
 pub struct VerifiedSubject {
     pub(super) subject: Subject,
@@ -22,7 +23,7 @@ pub struct VerifiedSubject {
     pub(super) authentication: Authentication,
     pub(super) attributes: Vec<(String, String)>,
     pub(super) scope_limit: Option<Vec<ScopesOnApi>>,
-    pub(super) digest: Digest,
+    pub(super) digest: Option<Digest>,
     pub(super) confirmation: Option<Confirmation>,
     pub(super) review: Option<Digest>,
 }
@@ -54,6 +55,11 @@ pub enum Origin {
         presenters: Vec<ClientId>,
         /// The running copy, as attested.
         instance: Option<String>,
+    },
+    /// No token at all: a client that asks for itself (RFC 6749 §4.4).
+    Client {
+        /// The trust rule that vouched for its login, where one did.
+        rule: Option<RuleName>,
     },
 }
 
@@ -159,7 +165,7 @@ impl VerifiedSubject {
     pub fn own(&self) -> Option<&IssuedClaims> {
         match &self.origin {
             Origin::Own(own) | Origin::Task(own, _) => Some(own),
-            Origin::User { .. } | Origin::Attestation { .. } => None,
+            Origin::User { .. } | Origin::Attestation { .. } | Origin::Client { .. } => None,
         }
     }
 
@@ -171,11 +177,12 @@ impl VerifiedSubject {
         }
     }
 
-    /// The trust rule that vouched for the token itself; none for our own.
+    /// The trust rule that vouched for the token itself, or for the login where there is none; none for our own.
     pub fn rule(&self) -> Option<&RuleName> {
         match &self.origin {
             Origin::Own(_) | Origin::Task(..) => None,
             Origin::User { rule, .. } | Origin::Attestation { rule, .. } => Some(rule),
+            Origin::Client { rule } => rule.as_ref(),
         }
     }
 
@@ -186,6 +193,7 @@ impl VerifiedSubject {
             Origin::Own(own) | Origin::Task(own, _) => own.kind,
             Origin::User { .. } => Some(SubjectKind::User),
             Origin::Attestation { .. } => Some(SubjectKind::Workload),
+            Origin::Client { .. } => None,
         }
     }
 
@@ -224,8 +232,8 @@ impl VerifiedSubject {
         self.scope_limit.as_deref()
     }
 
-    /// SHA-256 of the token.
-    pub fn digest(&self) -> Digest {
+    /// SHA-256 of the token, where there is one.
+    pub fn digest(&self) -> Option<Digest> {
         self.digest
     }
 
@@ -291,7 +299,7 @@ impl VerifiedActor {
 impl VerifiedSubject {
     /// A subject token as if it had been verified.
     pub(crate) fn for_tests(subject: Subject, origin: Origin, expires: Time) -> Self {
-        let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Digest::of(b""));
+        let (chain, authentication, digest) = (ActChain::default(), Authentication::default(), Some(Digest::of(b"")));
         let (attributes, may_act, issued, scope_limit, confirmation) = (Vec::new(), None, expires, None, None);
         Self {
             subject,

@@ -35,6 +35,8 @@ pub struct TrustRuleParts {
     pub require: Vec<Requirement>,
     /// The agents that may present its tokens as subject tokens although they are not theirs.
     pub presenters: Vec<ClientId>,
+    /// The agent that all its workloads log in, beside those whose own logins name the rule.
+    pub agent: Option<ClientId>,
     /// True when it is in force.
     pub enabled: bool,
     /// The source of its keys.
@@ -156,6 +158,11 @@ impl TrustRule {
         &self.parts.presenters
     }
 
+    /// The agent that all its workloads log in, beside those whose own logins name the rule.
+    pub fn agent(&self) -> Option<&ClientId> {
+        self.parts.agent.as_ref()
+    }
+
     /// True when it is in force.
     pub fn enabled(&self) -> bool {
         self.parts.enabled
@@ -199,6 +206,11 @@ impl TrustRule {
 }
 
 impl TrustRuleParts {
+    /// True where what it vouches for are workloads that log in by tokens of their own.
+    fn logs_in_by_tokens(&self) -> bool {
+        self.subject.kind == SubjectKind::Workload && !self.kind.is_for_everybody()
+    }
+
     /// The faults of single parts.
     fn faults(&self) -> Vec<TrustRuleReason> {
         let (spiffe, roots, named) = (self.kind == TrustKind::Spiffe, self.kind == TrustKind::X509, self.kind.has_issuer());
@@ -218,6 +230,8 @@ impl TrustRuleParts {
             (spiffe && !is_domain, TrustRuleReason::TrustDomainMissing),
             (!spiffe && is_domain, TrustRuleReason::TrustDomainUseless(self.kind)),
             (unmarked, TrustRuleReason::Unmarked),
+            (self.agent.is_some() && !self.logs_in_by_tokens(), TrustRuleReason::AgentMisplaced),
+            (self.agent.is_some() && self.logs_in_by_tokens() && self.require.is_empty(), TrustRuleReason::AgentOfAll),
             (self.kind.is_platform() && self.subject.kind == SubjectKind::User, TrustRuleReason::People(self.kind)),
         ];
         let faults = faults.into_iter().filter(|(faulty, _)| *faulty).map(|(_, reason)| reason);
@@ -243,6 +257,7 @@ impl TrustRuleParts {
             subject: SubjectMapping { kind: party, ..subject },
             require: Vec::new(),
             presenters: Vec::new(),
+            agent: None,
             enabled: true,
             keys,
             scopes: Vec::new(),

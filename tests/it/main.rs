@@ -107,6 +107,9 @@ mod proofs;
 // Every endpoint with every kind of credential: one answer per kind.
 mod doors;
 
+// One token by every grant type: the same verdict.
+mod grant_types;
+
 // In process: every claim that is read, with every JSON type.
 mod readers;
 

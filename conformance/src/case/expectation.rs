@@ -24,6 +24,8 @@ pub enum Shape {
     Any,
     /// A successful token response (RFC 8693 §2.2.1).
     Token,
+    /// A token by another grant than token exchange.
+    Granted,
     /// An error response (RFC 6749 §5.2) with one of these codes.
     Error(Vec<String>),
     /// A JSON object without `null` members.
@@ -120,6 +122,7 @@ impl Expect {
         let shape = match (words.next(), words.next()) {
             (None, _) => Shape::Any,
             (Some("token"), None) => Shape::Token,
+            (Some("granted"), None) => Shape::Granted,
             (Some("json"), None) => Shape::Json,
             (Some("inactive"), None) => Shape::Inactive,
             (Some("status-list"), None) => Shape::StatusList,

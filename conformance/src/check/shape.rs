@@ -17,7 +17,8 @@ pub(super) fn broken(shape: &Shape, request: &Request, answer: &Answer) -> Vec<S
         Shape::Json => rules.json(),
         Shape::Inactive => rules.inactive(),
         Shape::StatusList => rules.status_list(request),
-        Shape::Token => rules.token(),
+        Shape::Token => rules.token(true),
+        Shape::Granted => rules.token(false),
         Shape::Error(codes) => rules.error(codes, request),
     }
     rules.broken
@@ -61,8 +62,9 @@ impl Rules<'_> {
         self.must(sole, "the answer is not active: false and nothing else");
     }
 
-    /// RFC 8693 §2.2.1, and what standard clients stumble over.
-    fn token(&mut self) {
+    /// RFC 6749 §5.1, and what standard clients stumble over; with a type where it was `exchanged` (RFC 8693 §2.2.1), and without
+    /// one by any other grant.
+    fn token(&mut self, exchanged: bool) {
         self.json();
         self.not_stored();
         let text = |name: &str| self.answer.json.as_ref().and_then(|json| json.get(name)).and_then(Value::as_str);
@@ -71,7 +73,11 @@ impl Rules<'_> {
         let scope = self.member("scope").is_none_or(|scope| scope.as_str().is_some_and(|scope| !scope.trim().is_empty()));
         let expires_in = self.member("expires_in").is_some_and(|seconds| seconds.as_u64().is_some_and(|seconds| seconds > 0));
         self.must(access_token, "access_token is missing or no string");
-        self.must(issued, "issued_token_type is missing or no string");
+        if exchanged {
+            self.must(issued, "issued_token_type is missing or no string");
+        } else {
+            self.must(self.member("issued_token_type").is_none(), "issued_token_type is for token exchange alone");
+        }
         self.must(kind, "token_type is missing or no string");
         self.must(expires_in, "expires_in is missing or no positive integer");
         self.must(scope, "scope is empty or no string");

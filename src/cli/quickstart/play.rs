@@ -15,8 +15,7 @@ use crate::cli::replay::{self, Outline};
 use crate::cli::text;
 use crate::client::{JWT_BEARER, JWT_SPIFFE};
 use crate::demo::{CRM, Federation, Issuers, RESEARCH, Validator};
-use crate::oauth::{Clock, Time, TokenType, Txn};
-use crate::request::TOKEN_EXCHANGE;
+use crate::oauth::{Clock, GrantType, Time, TokenType, Txn};
 use crate::store::{KeyFiles, SystemClock};
 
 /// The demonstration under way.
@@ -234,7 +233,7 @@ impl<'a> Play<'a> {
 
     async fn exchange(&self, ask: &ExchangeStep<'_>) -> Result<HttpReply, Failure> {
         let mut form = vec![
-            ("grant_type", TOKEN_EXCHANGE),
+            ("grant_type", GrantType::TokenExchange.as_str()),
             ("client_assertion", &ask.client.jwt),
             ("client_assertion_type", ask.client.assertion_type),
             ("subject_token", ask.subject),

@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::cli::output::Failure;
 use crate::demo::{Federation, Issuers, RESEARCH};
 use crate::files::{self, Access};
-use crate::oauth::{Clock, TokenType};
-use crate::request::TOKEN_EXCHANGE;
+use crate::oauth::{Clock, GrantType, TokenType};
 use crate::store::SystemClock;
 
 /// The tokens live an hour.
@@ -36,6 +35,7 @@ fn write(data: &Path, federation: &Federation, issuers: &Issuers) -> Result<(), 
 
 fn instructions(data: &Path, federation: &Federation) -> String {
     let (folder, issuer) = (tokens(data).display().to_string(), &federation.issuer);
+    let exchange = GrantType::TokenExchange.as_str();
     let (jwt, id_token) = (TokenType::Jwt, TokenType::IdToken);
     format!(
         r#"
@@ -43,7 +43,7 @@ Try it by hand, in another terminal:
 
   # a workload trades its own attestation, no secret and no registration step
   curl -s {issuer}/token \
-    -d grant_type={TOKEN_EXCHANGE} \
+    -d grant_type={exchange} \
     -d subject_token_type={jwt} \
     --data-urlencode subject_token@{folder}/researcher.svid \
     -d resource={RESEARCH}

@@ -42,7 +42,7 @@ pub(super) async fn refuse(
     (visitor, now): (Visitor<'_>, Time),
 ) -> HttpResponse {
     let id = reference(now);
-    let AnsweredRefusal { code, reason, agent } = refused.recorded(state.commit(), &id).await;
+    let AnsweredRefusal { code, reason, sentence, agent } = refused.recorded(state.commit(), &id).await;
     state.metrics.refused(code);
     Limit::of(&reason).into_iter().for_each(|limit| state.metrics.too_many(limit, agent.as_ref()));
     match &agent {
@@ -60,7 +60,7 @@ pub(super) async fn refuse(
         tracing::info!(error_id = %id, agent, claimed, error = code.as_str(), ?reason, cause, "refused");
     });
     let told = (visitor.headers(), credentials.is_some_and(Credentials::used_authorization_header));
-    let mut answer = answer(code, &reason, &id, told);
+    let mut answer = answer(code, (&reason, &sentence), &id, told);
     if code == ErrorCode::UseDpopNonce {
         add_nonce(&mut answer, &state.deployment().dpop, now);
     }
@@ -125,7 +125,7 @@ fn causes(reason: &ExchangeError) -> Option<String> {
 /// The error response. The challenge is sent only when the request itself used the `Authorization` header (RFC 6749 §5.2).
 fn answer(
     code: ErrorCode,
-    reason: &ExchangeError,
+    (reason, sentence): (&ExchangeError, &str),
     error_id: &str,
     (headers, used_authorization_header): (Option<&HeaderMap>, bool),
 ) -> HttpResponse {
@@ -140,8 +140,7 @@ fn answer(
     let passed_over = headers.filter(|_| is_missing(reason)).and_then(not_counting).map(|header| {
         format!("; the header {header} does not count here: a proxy that the configuration names sends Client-Cert (RFC 9440)")
     });
-    // The alternate form is for the caller alone: it may hold words of the request.
-    let error_description = printable(&format!("{reason:#}{}", passed_over.unwrap_or_default()));
+    let error_description = printable(&(sentence.to_owned() + &passed_over.unwrap_or_default()));
     answer.json(ErrorBody { error: Some(code.as_str()), error_description, error_id })
 }
 
@@ -228,7 +227,7 @@ mod tests {
             (busy, 503, "1", None, None),
         ];
         for (reason, status, retry, limit, policy) in expected {
-            let answer = answer(reason.code(Profile::TOKEN_EXCHANGE), &reason, "id", (None, false));
+            let answer = answer(reason.code(Profile::TOKEN_EXCHANGE), (&reason, ""), "id", (None, false));
             let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
             assert_eq!(answer.status().as_u16(), status, "{reason}");
             assert_eq!([header("retry-after"), header("ratelimit"), header("ratelimit-policy")], [Some(retry), limit, policy]);

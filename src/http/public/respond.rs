@@ -14,7 +14,8 @@ use crate::oauth::{Confirmation, Time, TokenType};
 #[derive(Serialize)]
 struct TokenBody<'a> {
     access_token: Option<Box<RawValue>>,
-    issued_token_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'a str>,
     token_type: &'a str,
     expires_in: i64,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -29,7 +30,7 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
     unstored(StatusCode::OK).json(TokenBody {
         // Base64url needs no escapes, and a token is long: it is not looked through for any.
         access_token: RawValue::from_string(format!("\"{}\"", token.jwt())).ok(),
-        issued_token_type: TokenType::AccessToken.as_str(),
+        issued_token_type: token.issued_type().map(TokenType::as_str),
         token_type: token.constraint().token_type(),
         expires_in: token.expires_in(),
         scope: token.scope(),

@@ -34,6 +34,10 @@ pub enum TrustRuleReason {
     SpiffeAlgorithm,
     /// Access tokens that nothing tells from the other tokens of their issuer.
     Unmarked,
+    /// An agent for others than workloads that log in by tokens.
+    AgentMisplaced,
+    /// An agent for every workload of the issuer.
+    AgentOfAll,
     /// A lifetime of nothing.
     Lifetime,
     /// Kind `spiffe` with keys from an OpenID provider.
@@ -133,6 +137,8 @@ impl fmt::Display for TrustRuleReason {
                 "access_token.marks must name what its access tokens have and its ID tokens have not, \
                  where their typ does not tell"
             }
+            Self::AgentMisplaced => "agent is for the tokens of workloads; people and certificates log in no agent by their rule",
+            Self::AgentOfAll => "agent would be every workload of the issuer; require must say which of them log it in",
             Self::Lifetime => "lifetime_max must be longer than nothing",
             Self::SpiffeKeys => "keys of kind spiffe come from a bundle_file, a bundle_url or a workload_api",
             Self::KeysUse => "keys must be a bundle for kind spiffe, a ca_file for kind x509 and a JWK set for the others",

@@ -127,7 +127,7 @@ impl Play<'_> {
     /// The task token once more, after the end.
     async fn entered(&self, task: &PlayedTask) -> Result<HttpReply, Failure> {
         let more = [
-            ("grant_type", crate::request::TOKEN_EXCHANGE),
+            ("grant_type", crate::oauth::GrantType::TokenExchange.as_str()),
             ("subject_token", task.token.as_str()),
             ("subject_token_type", TokenType::Jwt.as_str()),
             ("resource", RESEARCH),
