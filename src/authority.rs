@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::catalog::{Api, Catalog};
+use crate::catalog::{Agent, Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi};
 use crate::request::ExchangeRequest;
@@ -33,7 +33,7 @@ pub enum AuthorityReason {
     UnknownResource,
     /// An `audience` that is no API's name or id.
     UnknownAudience,
-    /// No target, and the subject token says none.
+    /// No target, and neither the subject token nor the client's file says one.
     Missing,
     /// No target, and the one that the subject token says is no longer registered.
     Gone,
@@ -43,13 +43,13 @@ pub enum AuthorityReason {
     Unreachable,
 }
 
-/// Resolves every `resource` and `audience` of `request`, or without one the audience of our own subject token, and computes
-/// the scopes within reach on each.
+/// Resolves every `resource` and `audience` of `request`, or without one the targets that are [`implied`], and computes the
+/// scopes within reach on each.
 ///
 /// # Errors
 /// See [`AuthorityReason`].
 pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &ExchangeRequest) -> Result<Targets, AuthorityReason> {
-    let apis = if request.names_target() { named(catalog, request)? } else { of_subject_token(catalog, admitted)? };
+    let apis = if request.names_target() { named(catalog, request)? } else { unnamed(catalog, admitted)? };
     one_group(apis)?.into_iter().map(|api| Target::new(api, admitted, request)).collect::<Result<_, _>>().map(Targets)
 }
 
@@ -64,12 +64,20 @@ fn named(catalog: &Catalog, request: &ExchangeRequest) -> Result<Vec<Arc<Api>>, 
     Ok(apis)
 }
 
-fn of_subject_token(catalog: &Catalog, admitted: &AdmittedExchange) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange) -> Result<Vec<Arc<Api>>, AuthorityReason> {
     let mut apis = Vec::new();
-    for held in admitted.held() {
-        add(&mut apis, catalog.api(&held.api).ok_or(AuthorityReason::Gone)?);
+    for id in implied(catalog, admitted.client().agent(), admitted.held().iter().map(|held| held.api.clone()).collect()) {
+        add(&mut apis, catalog.api(&id).ok_or(AuthorityReason::Gone)?);
     }
     Ok(apis)
+}
+
+/// The ids of the APIs that a request of `agent` without a target is for: those that its subject token is `presented_for`, or,
+/// where there are none or they are all the agent's own, the default target of the agent's file.
+pub fn implied(catalog: &Catalog, agent: &Agent, presented_for: Vec<Resource>) -> Vec<Resource> {
+    let own = |id: &Resource| catalog.api(id).is_some_and(|api| api.agent.as_ref() == Some(&agent.id));
+    let default = agent.default_target.as_ref().filter(|_| presented_for.iter().all(own));
+    default.map_or(presented_for, |id| vec![id.clone()])
 }
 
 fn add(apis: &mut Vec<Arc<Api>>, api: &Arc<Api>) {
@@ -190,9 +198,12 @@ impl Target {
 impl fmt::Display for AuthorityReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::UnknownResource => "resource is not the id of a registered API",
+            Self::UnknownResource => "resource is neither the id of a registered API nor one of its names",
             Self::UnknownAudience => "audience is not the name or id of a registered API",
-            Self::Missing => "resource or audience is required: this subject_token does not say where to",
+            Self::Missing => {
+                "resource or audience is required: this subject_token does not say where to, nor does default_target in the file \
+                 of the agent"
+            }
             Self::Gone => "the audience of subject_token is no longer registered; name a target by resource or audience",
             Self::Several => "resource and audience name APIs that may not share a token; ask for one token each",
             Self::Unreachable => "resource or audience: subject_token gives no authority on this target",

@@ -21,8 +21,8 @@ pub struct Catalog {
     agents: HashMap<ClientId, Arc<Agent>>,
     apis: HashMap<Resource, Arc<Api>>,
     names: HashMap<Arc<str>, Arc<Api>>,
-    /// The APIs by the common form of their ids; none where several have it.
-    forms: HashMap<String, Option<Resource>>,
+    /// The APIs by the common form of their ids, and of those names that are URIs.
+    forms: HashMap<String, Arc<Api>>,
     scopes: HashSet<Scope>,
     data_classes: HashSet<String>,
 }
@@ -59,12 +59,11 @@ impl Catalog {
         self.apis.get(id)
     }
 
-    /// The API that a `resource` of a request means: by its id, or by another spelling of the same URI, as the URL classes of
-    /// many languages write it (RFC 3986 §6.2.3). Where two APIs have ids that differ by the spelling alone, only the exact one
-    /// counts.
+    /// The API that a `resource` of a request means: by its id or a name that is a URI, or by another spelling of the same URI,
+    /// as the URL classes of many languages write it (RFC 3986 §6.2.3).
     pub fn api_at(&self, resource: &Resource) -> Option<&Arc<Api>> {
-        let same = || self.api(self.forms.get(&resource.common_form()?)?.as_ref()?);
-        self.api(resource).or_else(same)
+        let same = || self.forms.get(&resource.common_form()?);
+        self.names.get(resource.as_str()).or_else(same)
     }
 
     /// The API that `audience` means: one of its logical names, or its id (RFC 8693 §2.1).
@@ -107,10 +106,7 @@ impl Catalog {
         for name in &api.names {
             self.names.insert(name.as_str().into(), api.clone());
         }
-        if let Some(form) = api.id.common_form() {
-            let only = |known: &mut Option<Resource>| *known = None;
-            self.forms.entry(form).and_modify(only).or_insert_with(|| Some(api.id.clone()));
-        }
+        self.forms.extend(check::forms(&api).map(|form| (form, Arc::clone(&api))));
         self.apis.insert(api.id.clone(), api);
     }
 }

@@ -12,6 +12,7 @@ mod certificate_file;
 mod matcher_file;
 mod settings;
 mod tls_file;
+mod web_settings;
 mod trust_file;
 mod agent_file;
 mod certificate_login;

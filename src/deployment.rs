@@ -41,6 +41,10 @@ pub struct Deployment {
     pub limits: TokenLimits,
     /// The most hops of a chain.
     pub depth_max: u32,
+    /// True where the metadata lists the scopes of all APIs.
+    pub scopes_supported: bool,
+    /// The origins whose pages may read answers of the token endpoint.
+    pub origins: Vec<String>,
     /// How often a client may ask per second whose file does not say; 0 for as often as it likes.
     pub requests_per_second: u32,
 }

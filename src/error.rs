@@ -242,7 +242,8 @@ impl fmt::Display for ExchangeError {
             Self::Binding(reason) => reason.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
             Self::ApprovalNeeded(denial) => {
-                write!(f, "{denial}; policy would permit it with a person's approval, and this server does not ask for approvals")
+                denial.fmt(f)?;
+                f.write_str("; policy would permit it with a person's approval, and this server does not ask for approvals")
             }
             Self::Mint(reason) => reason.fmt(f),
             Self::Rate(RateExceeded { per_second, seconds }) => {

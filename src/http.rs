@@ -16,6 +16,7 @@ mod metrics;
 mod plain;
 mod public;
 mod read_order;
+mod repeats;
 mod readiness;
 mod server;
 mod socket;

@@ -4,6 +4,7 @@
 //! `evaluation` asks the policies about it scope by scope, and [`decide`](decide()) grants the part that both permit and the
 //! request wants. [`open`](open()) decides on a task.
 
+mod unknown_scopes;
 mod outcome;
 mod context;
 mod index;

@@ -19,7 +19,9 @@ mod renewal;
 mod rewrap;
 mod succession;
 mod terms;
+mod records_since;
 mod velocity;
+mod repeating;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub use keys::stand_in_keys;
 pub use offline::Offline;
 pub use rebuild::rebuild_state;
 pub use reconcile::{retired_in_record, succession_on};
+pub use repeating::{RepeatingAgent, repeating_agents};
 pub use restore::{BESIDE, RestoreFolders, RestorePlan};
 pub use terms::{TakenBack, taken_back};
 

@@ -1,7 +1,7 @@
 //! A registered OAuth client with an accountable owner.
 
 use super::api::{Api, ScopeEffect};
-use crate::oauth::{ClientId, RuleName, Scopes};
+use crate::oauth::{ClientId, Resource, RuleName, Scopes};
 
 /// An agent as registered. How it logs in is the concern of `client`; what it may do is the policies'.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Agent {
     pub status: Status,
     /// The clients as which it obtains tokens elsewhere: a trust rule, and the `azp` or ID-token `aud` of its issuer.
     pub foreign_clients: Vec<(RuleName, String)>,
+    /// The id of the API that a request is for where neither it nor its subject token says one.
+    pub default_target: Option<Resource>,
     /// Bindings that its tokens must have.
     pub bound: BoundTokens,
     /// How often it may ask, where its file says; 0 for as often as it likes.

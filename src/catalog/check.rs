@@ -1,6 +1,7 @@
 //! Contradictions that only show when agents, APIs and trust rules are seen together.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
 use std::time::Duration;
 
 use super::agent::Agent;
@@ -12,8 +13,12 @@ use crate::oauth::{ClientId, Resource, RuleName, Scope};
 pub(super) fn all(agents: &[Declared<Agent>], apis: &[Declared<Api>], rules: &[RuleName]) -> Vec<Diagnostic> {
     let mut check = CatalogCheck { agents, apis, rules, found: Vec::new() };
     check.agents_once();
-    agents.iter().for_each(|agent| check.agent(agent));
+    agents.iter().for_each(|agent| {
+        check.agent(agent);
+        check.default_target(agent);
+    });
     check.names_once();
+    check.forms_once();
     apis.iter().for_each(|api| check.api(api));
     check.groups();
     check.found
@@ -60,6 +65,16 @@ impl CatalogCheck<'_> {
         }
     }
 
+    fn default_target(&mut self, agent: &Declared<Agent>) {
+        let Some(wanted) = &agent.entry.default_target else { return };
+        let apis = self.apis;
+        let known = || apis.iter().map(|api| api.entry.id.as_str());
+        if known().all(|id| id != wanted.as_str()) {
+            let sentence = format!("there is no API \"{wanted}\"");
+            self.unknown((NameKind::Api, wanted.as_str()), agent.locations.of("default_target"), sentence, known());
+        }
+    }
+
     fn names_once(&mut self) {
         let mut ids: HashMap<&str, &Declared<Api>> = HashMap::new();
         for api in self.apis {
@@ -78,6 +93,25 @@ impl CatalogCheck<'_> {
                 if holder.entry.id != api.entry.id {
                     let sentence = format!("the name \"{name}\" already means API \"{}\"", holder.entry.id);
                     self.error(api.locations.of(&format!("names/{position}")), sentence);
+                }
+            }
+        }
+    }
+
+    /// Nothing that a `resource` could say means two APIs (RFC 3986 §6.2.3).
+    fn forms_once(&mut self) {
+        let mut holders: HashMap<String, (&Resource, &str)> = HashMap::new();
+        for api in self.apis {
+            for (field, text) in texts(&api.entry) {
+                let Some(form) = common_form(text) else { continue };
+                let (holder, first) = *holders.entry(form).or_insert((&api.entry.id, text));
+                // That two texts are one is told elsewhere.
+                if *holder != api.entry.id && first != text {
+                    let sentence = format!(
+                        "\"{text}\" means the same as \"{first}\" of API \"{holder}\": clients write the host, a default port \
+                         and an empty path in different ways (RFC 3986 §6.2.3); choose another"
+                    );
+                    self.error(api.locations.of(&field), sentence);
                 }
             }
         }
@@ -199,6 +233,21 @@ impl CatalogCheck<'_> {
     ) {
         self.found.push(Diagnostic::new(location, sentence).unknown(kind, name, known));
     }
+}
+
+/// Every spelling of `api` in a `resource`, by the field that says it: its id and its names.
+fn texts(api: &Api) -> impl Iterator<Item = (String, &str)> {
+    let names = api.names.iter().enumerate().map(|(position, name)| (format!("names/{position}"), name.as_str()));
+    iter::once(("id".to_owned(), api.id.as_str())).chain(names)
+}
+
+/// The forms that all spellings of each have in common, where a `resource` could be any of them.
+pub(super) fn forms(api: &Api) -> impl Iterator<Item = String> {
+    texts(api).filter_map(|(_, text)| common_form(text))
+}
+
+fn common_form(text: &str) -> Option<String> {
+    Resource::parse(text).ok()?.common_form()
 }
 
 fn elsewhere(location: &SourceLocation) -> String {

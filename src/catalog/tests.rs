@@ -14,6 +14,7 @@ fn agent(id: &str) -> Agent {
         status: Status::Active,
         foreign_clients: vec![],
         requests_per_second: None,
+        default_target: None,
         velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
     }
@@ -54,13 +55,41 @@ fn derive(from: &str, scope: &str, to: &str) -> Derive {
 }
 
 #[test]
-fn of_two_apis_whose_ids_differ_by_the_spelling_each_is_found_by_its_own() {
-    let apis = vec![api("https://crm.example", &["a"]), api("https://crm.example/", &["b"])];
-    let catalog = Catalog::new(Vec::<Agent>::new(), apis, &[]).unwrap();
-    let at = |text| catalog.api_at(&Resource::parse(text).unwrap()).map(|api| api.id.to_string());
-    assert_eq!(at("https://crm.example").as_deref(), Some("https://crm.example"));
-    assert_eq!(at("https://crm.example/").as_deref(), Some("https://crm.example/"));
-    assert_eq!(at("https://CRM.example"), None);
+fn no_resource_can_mean_two_apis() {
+    let named = |id: &str, name: &str| {
+        let names = vec![Audience::parse(name).unwrap()];
+        Api { names, ..api(id, &["a"]) }
+    };
+    let (crm, other) = ("https://crm.example", "https://other.example");
+    for (first, second) in [
+        (api(crm, &["a"]), api("https://crm.example/", &["a"])),
+        (api(crm, &["a"]), api("HTTPS://CRM.example:443", &["a"])),
+        (api(crm, &["a"]), named(other, "https://crm.example:443/")),
+        (named(crm, "https://x.example/a/../b"), named(other, "https://x.example/b")),
+    ] {
+        let told = complaints(vec![], vec![first, second]);
+        assert!(matches!(told.as_slice(), [one] if one.contains(" means the same as ")), "{told:?}");
+    }
+    let alike = named(crm, "https://crm.example/");
+    assert!(complaints(vec![], vec![alike, api("https://crm.example/x", &["a"]), api("urn:crm", &["a"])]).is_empty());
+}
+
+#[test]
+fn a_default_target_is_a_registered_api() {
+    let client = |target| Agent { default_target: Some(Resource::parse(target).unwrap()), ..agent("a") };
+    let crm = || vec![api("https://crm.example", &["a"])];
+    assert_eq!(complaints(vec![client("https://crn.example")], crm()), ["there is no API \"https://crn.example\""]);
+    assert!(complaints(vec![client("https://crm.example")], crm()).is_empty());
+}
+
+#[test]
+fn a_name_that_is_a_uri_counts_as_resource() {
+    let mut crm = api("https://crm.example", &["a"]);
+    crm.names = ["crm", "https://crm.example/mcp", "urn:acme:crm"].map(|name| Audience::parse(name).unwrap()).into();
+    let catalog = Catalog::new(Vec::<Agent>::new(), vec![crm], &[]).unwrap();
+    let at = |text| catalog.api_at(&Resource::parse(text).unwrap()).is_some();
+    assert!(["https://crm.example/mcp", "https://CRM.example:443/mcp", "urn:acme:crm"].into_iter().all(at));
+    assert!(!["https://crm.example/mcp/", "urn:acme:CRM", "https://crm.example/MCP"].into_iter().any(at));
 }
 
 #[test]

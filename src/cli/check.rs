@@ -13,7 +13,7 @@ use crate::crypto::Digest;
 use crate::deployment::Deployment;
 use crate::diagnostic::{Diagnostic, Diagnostics, SourceLocation};
 use crate::oauth::{Clock, Time};
-use crate::server::{DataFolder, retired_in_record, stand_in_keys, succession_on, taken_back};
+use crate::server::{DataFolder, repeating_agents, retired_in_record, stand_in_keys, succession_on, taken_back};
 use crate::store::{self, SystemClock};
 use crate::trust::TrustRule;
 use crate::x509::UnverifiedCertificate;
@@ -71,7 +71,8 @@ pub(super) fn run(options: &Options) -> CommandResult {
                 .dated()
                 .filter_map(|dated| near(&dated.place, &dated.to_string(), dated.not_after, dated.expiry(now)));
             let against = options.against.as_deref().map(|data| taken(&deployment, data)).transpose()?.unwrap_or_default();
-            let warnings = warnings.into_iter().chain(ends).chain(against).collect();
+            let repeating = options.against.as_deref().map(|data| repeating(data, now)).transpose()?.unwrap_or_default();
+            let warnings = warnings.into_iter().chain(ends).chain(against).chain(repeating).collect();
             Ok(approve(&Diagnostics::new(warnings), &ground, options.json))
         }
         Err(complaints) => Ok(complain(&complaints, options.json)),
@@ -97,6 +98,14 @@ fn taken(deployment: &Deployment, data: &Path) -> Result<Vec<Diagnostic>, Failur
         }
         Err(error) => Err(Failure::new(format!("{}: what is in force cannot be read: {error}", data.display()))),
     }
+}
+
+/// Warnings about agents whose clients ask for tokens that they still hold.
+fn repeating(data: &Path, now: Time) -> Result<Vec<Diagnostic>, Failure> {
+    let place = SourceLocation::file(data.display().to_string());
+    let read = |error| Failure::new(format!("{}: the records cannot be read: {error}", data.display()));
+    let agents = if store::is_used(data) { repeating_agents(data, now).map_err(read)? } else { Vec::new() };
+    Ok(agents.iter().map(|agent| Diagnostic::new(place.clone(), agent.to_string())).collect())
 }
 
 /// A warning where the environment names a proxy and keys are fetched past it.

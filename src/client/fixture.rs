@@ -82,6 +82,7 @@ impl World {
             foreign_clients,
             bound,
             requests_per_second,
+            default_target: None,
             velocity: VelocityLimits::default(),
         });
         self.logins.push((known, logins));

@@ -9,7 +9,7 @@ use crate::client::{AuthMethod, ClientAuth, Dated};
 use crate::diagnostic::{Declared, Located, SourceLocation};
 use crate::jose::Algorithm;
 use crate::keys::ClientJwks;
-use crate::oauth::{ClientId, RuleName, SpiffePattern};
+use crate::oauth::{ClientId, Resource, RuleName, SpiffePattern};
 use crate::trust::Requirement;
 
 /// An agent and its ways to log in.
@@ -32,6 +32,7 @@ impl AgentFile {
         let kind = reader.take_choice("kind", &AgentKind::NAMES);
         let status = reader.take_choice("status", &Status::NAMES);
         let foreign_clients = take_entries(&mut reader, &mut locations, "foreign_clients", foreign_client);
+        let default_target = reader.take_parsed("default_target", Resource::parse);
         let bound = take_bound(&mut reader);
         let requests_per_second = reader.take_integer("requests_per_second", RATES);
         let velocity = take_velocity(&mut reader);
@@ -40,7 +41,9 @@ impl AgentFile {
         let (id, owner, team, kind) = (id?.value, owner?.value, team?.value, kind?.value);
         let status = status.map_or(Status::Active, |status| status.value);
         let requests_per_second = requests_per_second.and_then(|found| u32::try_from(found.value).ok());
-        let entry = Agent { id, owner, team, kind, status, foreign_clients, bound, requests_per_second, velocity };
+        let default_target = value(default_target);
+        let entry =
+            Agent { id, owner, team, kind, status, foreign_clients, default_target, bound, requests_per_second, velocity };
         Some(Self { agent: Declared { entry, locations }, logins })
     }
 }
@@ -88,7 +91,7 @@ pub struct LoginFile {
 
 type ReadMethod = fn(&mut TableReader<'_>) -> Option<LoginFile>;
 
-const METHODS: [(&str, ReadMethod); 11] = [
+const METHODS: [(&str, ReadMethod); 12] = [
     ("private_key_jwt", private_key_jwt),
     ("spiffe_jwt", |reader| spiffe(reader, |id| ClientAuth::SpiffeJwt { id })),
     ("workload_jwt", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadJwt { rule, matchers })),
@@ -98,8 +101,9 @@ const METHODS: [(&str, ReadMethod); 11] = [
     ("workload_x509", |reader| workload(reader, |rule, matchers| ClientAuth::WorkloadX509 { rule, matchers })),
     ("attest_jwt_client_auth", |reader| attested(reader, false)),
     ("attest_jwt_client_auth_dpop", |reader| attested(reader, true)),
-    ("client_secret_basic", |reader| secret(reader, true)),
-    ("client_secret_post", |reader| secret(reader, false)),
+    ("client_secret", |reader| secret(reader, (true, true))),
+    ("client_secret_basic", |reader| secret(reader, (true, false))),
+    ("client_secret_post", |reader| secret(reader, (false, true))),
 ];
 
 /// Known by name and not offered, with what to do instead.
@@ -213,9 +217,10 @@ fn self_signed_tls_client_auth(reader: &mut TableReader<'_>) -> Option<LoginFile
     Some(LoginFile::new(auth, reader.location().clone(), dated))
 }
 
-fn secret(reader: &mut TableReader<'_>, basic: bool) -> Option<LoginFile> {
+/// A secret for `client_secret_basic`, for `client_secret_post`, or for both.
+fn secret(reader: &mut TableReader<'_>, (basic, post): (bool, bool)) -> Option<LoginFile> {
     reader.need(&["secret_hash"]);
     reader.refuse("secret", "must not be written down; write `secret_hash`, which `countersign keys` makes");
     let Located { value: digest, location } = reader.take_parsed("secret_hash", secret_hash)?;
-    Some(LoginFile::new(ClientAuth::Secret { digest, basic, post: !basic }, location, Vec::new()))
+    Some(LoginFile::new(ClientAuth::Secret { digest, basic, post }, location, Vec::new()))
 }

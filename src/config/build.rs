@@ -194,6 +194,8 @@ pub fn deployment(config: Config, keys: ServerKeys, previous: Option<&Deployment
                 depth: settings.tasks.depth,
             },
         },
+        scopes_supported: settings.web.scopes_supported,
+        origins: settings.web.origins,
         requests_per_second: settings.limits.requests_per_second,
         depth_max: u32::try_from(settings.tokens.chain_depth_max).unwrap_or(u32::MAX),
         issuer: settings.issuer,

@@ -8,6 +8,7 @@ use super::fields::{RATES, address};
 use super::load::LoadContext;
 use super::reader::TableReader;
 use super::tls_file::{Proxy, TlsSettings};
+use super::web_settings::WebSettings;
 use crate::catalog::Api;
 use crate::diagnostic::{Located, SourceLocation};
 use crate::jose::Algorithm;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub tls: TlsSettings,
     /// The proxies that end TLS in front of us.
     pub proxies: Vec<Proxy>,
+    /// The metadata, and the pages of browsers.
+    pub web: WebSettings,
     /// Our signing keys.
     pub keys: KeySettings,
     /// The tokens that we issue.
@@ -203,6 +206,8 @@ impl Settings {
         reader.need(&[
             "issuer",
             "listen",
+            "metadata",
+            "cors",
             "keys",
             "tokens",
             "dpop",
@@ -219,6 +224,7 @@ impl Settings {
         let tls =
             if reader.has("tls") { reader.take_table("tls").and_then(TlsSettings::read) } else { Some(TlsSettings::default()) };
         let proxies: Vec<_> = reader.take_tables("proxy").into_iter().map(Proxy::read).collect();
+        let web = WebSettings::read(&mut reader);
         let keys = reader.take_table("keys").and_then(KeySettings::read);
         let tokens = reader.take_table("tokens").and_then(TokenSettings::read);
         let dpop = reader.take_table("dpop").and_then(DpopSettings::read);
@@ -236,6 +242,7 @@ impl Settings {
             listen: listen?,
             tls: tls?,
             proxies: proxies.into_iter().collect::<Option<_>>()?,
+            web: web?,
             keys: keys?,
             tokens: tokens?,
             dpop: dpop?,

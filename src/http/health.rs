@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig};
 
 use super::bounds;
-use super::plain::plain;
+use super::plain::{plain, reading};
 use super::readiness::{NotReady, not_ready};
 use super::state::AppState;
 use crate::commit::contract::Select;
@@ -16,9 +16,9 @@ use crate::keys::KeyState;
 
 /// The routes of the operators' listener.
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.route("/healthz", web::get().to(healthz));
-    config.route("/readyz", web::get().to(readyz));
-    config.route("/metrics", web::get().to(metrics));
+    config.route("/healthz", reading().to(healthz));
+    config.route("/readyz", reading().to(readyz));
+    config.route("/metrics", reading().to(metrics));
 }
 
 /// `GET /healthz`: the process answers.

@@ -1,4 +1,6 @@
-//! The documents that clients and validators discover (RFC 8414, RFC 7517).
+//! The document that clients and validators discover (RFC 8414).
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -9,13 +11,12 @@ use crate::deployment::{CHALLENGE_PATH, Deployment};
 use crate::jose::Algorithm;
 use crate::lines::grant_types;
 use crate::mint::status_aggregation_uri;
+use crate::trust::{SubjectKind, TrustKind};
 
-/// The documents, written once per configuration.
+/// What is written once per configuration.
 pub(super) struct Discovery {
     /// Authorization server metadata (RFC 8414 §2).
     pub(super) metadata: String,
-    /// The JWK set of `jwks_uri` (RFC 7517 §5).
-    pub(super) jwks: String,
 }
 
 /// The client authentication methods of every endpoint that takes clients.
@@ -60,6 +61,11 @@ struct Metadata<'a> {
     /// draft-ietf-oauth-status-list-21 §9.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_list_aggregation_endpoint: Option<String>,
+    /// RFC 8414 §2, by a setting.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    scopes_supported: BTreeSet<&'a str>,
+    /// RFC 7636: clients that know no other flow refuse metadata without it.
+    code_challenge_methods_supported: [&'a str; 1],
     /// RFC 9396 §10.
     authorization_details_types_supported: [&'a str; 1],
     subject_types_supported: [&'a str; 1],
@@ -100,6 +106,8 @@ impl Discovery {
         let attesting = attesting(deployment);
         let attestations = ATTESTATION_METHODS.iter().filter(|_| !attesting.is_empty());
         let auth_methods: Vec<&str> = AUTH_METHODS.iter().chain(attestations).chain(certificates).copied().collect();
+        let alone = takes_attestations_alone(deployment).then_some("none");
+        let at_token: Vec<&str> = auth_methods.iter().copied().chain(alone).collect();
         let challenges = !attesting.is_empty() && deployment.client_attestations.challenge_required;
         let metadata = Metadata {
             issuer: deployment.issuer.as_str(),
@@ -111,7 +119,7 @@ impl Discovery {
             authorization_endpoint: deployment.issuer.join("/authorize"),
             response_types_supported: ["code"],
             grant_types_supported: grant_types().into(),
-            token_endpoint_auth_methods_supported: &auth_methods,
+            token_endpoint_auth_methods_supported: &at_token,
             token_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
             introspection_endpoint_auth_methods_supported: &auth_methods,
             introspection_endpoint_auth_signing_alg_values_supported: names(&ASSERTION_ALGORITHMS),
@@ -126,15 +134,32 @@ impl Discovery {
             },
             challenge_endpoint: challenges.then(|| deployment.issuer.join(CHALLENGE_PATH)),
             status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&deployment.issuer)),
+            scopes_supported: scopes(deployment),
+            code_challenge_methods_supported: ["S256"],
             authorization_details_types_supported: ["task"],
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: names(&deployment.signers.algorithms()),
             tls_client_certificate_bound_access_tokens: frontend.certificates,
             mtls_endpoint_aliases: frontend.mtls_url.as_deref().map(|base| Aliases::of(base, &deployment.issuer.path())),
         };
-        let metadata = serde_json::to_string(&metadata).unwrap_or_default();
-        Self { metadata, jwks: deployment.signers.published().to_owned() }
+        Self { metadata: serde_json::to_string(&metadata).unwrap_or_default() }
     }
+}
+
+/// True where an attestation, sent as the subject token, is the login of its own subject: then a client need not authenticate
+/// otherwise (`none`, RFC 8414 §2).
+fn takes_attestations_alone(deployment: &Deployment) -> bool {
+    let certificates = [TrustKind::X509, TrustKind::ClientAttester];
+    deployment
+        .trust
+        .rules()
+        .any(|rule| rule.enabled() && rule.subject_kind() == SubjectKind::Workload && !certificates.contains(&rule.kind()))
+}
+
+/// The scopes of all APIs, where a setting wants them listed.
+fn scopes(deployment: &Deployment) -> BTreeSet<&str> {
+    let apis = deployment.catalog.apis().filter(|_| deployment.scopes_supported);
+    apis.flat_map(|api| api.scopes.keys()).map(|scope| scope.as_str()).collect()
 }
 
 /// The algorithms of the client attestations by which agents log in, each once.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::connection_limit::{ConnectionCounts, ConnectionPlaces};
+use super::repeats::Repeats;
 use super::too_many::{Limit, TooMany};
 use crate::catalog::Catalog;
 use crate::error::ErrorCode;
@@ -17,6 +18,7 @@ pub(super) struct Metrics {
     issued: AtomicU64,
     refused: [AtomicU64; ErrorCode::NAMES.len()],
     too_many: TooMany,
+    repeats: Repeats,
     connections: OnceLock<Arc<ConnectionPlaces>>,
 }
 
@@ -29,6 +31,11 @@ impl Metrics {
         let counter =
             ErrorCode::NAMES.iter().position(|(_, known)| *known == code).and_then(|position| self.refused.get(position));
         counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
+    }
+
+    /// The requests that were granted and not needed.
+    pub(super) fn repeats(&self) -> &Repeats {
+        &self.repeats
     }
 
     /// A `client` that proved itself, or a stranger, is over a limit and is answered 429.
@@ -52,7 +59,7 @@ impl Metrics {
         }
         text.push_str("# TYPE countersign_keys_parsed_total counter\n");
         let _ = writeln!(text, "countersign_keys_parsed_total {}", keys_parsed());
-        text + &self.too_many.text(catalog) + &self.connections_text()
+        text + &self.repeats.text() + &self.too_many.text(catalog) + &self.connections_text()
     }
 
     /// The connections of clients, once there is a listener.

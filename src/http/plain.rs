@@ -1,7 +1,7 @@
-//! Answers in plain text.
+//! Answers in plain text, and the route of what is read.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpResponse, HttpResponseBuilder, Route, guard};
 
 /// An answer in plain text.
 pub(super) fn plain(status: StatusCode) -> HttpResponseBuilder {
@@ -20,4 +20,9 @@ pub(super) fn plain_unstored(status: StatusCode) -> HttpResponseBuilder {
 /// 404 for every address that is not served: clients that try several addresses move on only then.
 pub(super) async fn not_found() -> HttpResponse {
     plain(StatusCode::NOT_FOUND).body("not found\n")
+}
+
+/// The route of what is read: `HEAD` is answered wherever `GET` is (RFC 9110 §9.3.2).
+pub(super) fn reading() -> Route {
+    Route::new().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

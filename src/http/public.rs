@@ -9,12 +9,12 @@ mod respond;
 mod status;
 mod tasks;
 
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route, guard};
 use serde_json::json;
 
-use super::plain::plain;
+use super::plain::{plain, reading};
 use super::state::AppState;
 use crate::deployment::{CHALLENGE_PATH, INTROSPECT_PATH, REVOKE_PATH, TASKS_PATH, TOKEN_PATH};
 
@@ -54,27 +54,26 @@ const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
 const OPENID_METADATA: &str = "/.well-known/openid-configuration";
 
 const fn ledger(path: &'static str, takes: Takes) -> PublicEndpoint {
-    let route = |prefix: usize| web::get().to(move |request, state| ledger::get(request, state, prefix));
+    let route = |prefix: usize| reading().to(move |request, state| ledger::get(request, state, prefix));
     PublicEndpoint { method: "GET", path, takes, route }
 }
 
 /// Every endpoint of the public listener: there are no other routes.
-pub const ENDPOINTS: [PublicEndpoint; 17] = [
+pub const ENDPOINTS: [PublicEndpoint; 16] = [
     client("POST", TOKEN_PATH, |_| web::post().to(endpoints::token)),
     client("POST", INTROSPECT_PATH, |_| web::post().to(endpoints::introspect)),
     client("POST", REVOKE_PATH, |_| web::post().to(endpoints::revoke)),
     client("POST", TASKS_PATH, |_| web::post().to(tasks::open)),
     client("POST", "/tasks/{id}/{action}", |_| web::post().to(tasks::act)),
-    client("GET", "/tasks/{id}", |_| web::get().to(tasks::look)),
+    client("GET", "/tasks/{id}", |_| reading().to(tasks::look)),
     open("POST", CHALLENGE_PATH, |_| web::post().to(challenge)),
-    open("GET", "/jwks", |_| web::get().to(jwks)),
-    open("GET", "/.well-known/jwks.json", |_| web::get().to(jwks)),
+    open("GET", "/jwks", |_| reading().to(jwks)),
+    open("GET", "/.well-known/jwks.json", |_| reading().to(jwks)),
     open("*", "/authorize", |_| web::to(authorize)),
-    open("GET", OAUTH_METADATA, |_| web::get().to(metadata)),
-    open("GET", OPENID_METADATA, |_| web::get().to(metadata)),
-    open("GET", "/status/{list}", |_| web::get().to(status::list)),
-    open("HEAD", "/status/{list}", |_| Route::new().method(Method::HEAD).to(status::list)),
-    open("GET", "/status", |_| web::get().to(status::aggregation)),
+    open("GET", OAUTH_METADATA, |_| reading().to(metadata)),
+    open("GET", OPENID_METADATA, |_| reading().to(metadata)),
+    open("GET", "/status/{list}", |_| reading().to(status::list)),
+    open("GET", "/status", |_| reading().to(status::aggregation)),
     ledger("/ledger/proof/{jti}", Takes::AccessToken),
     ledger("/ledger/{file:.*}", Takes::Nothing),
 ];
@@ -87,8 +86,10 @@ pub(super) fn routes(config: &mut ServiceConfig, path: &str) {
     config.service(web::scope("").guard(refuses).default_service(web::to(not_yet)));
     ENDPOINTS.iter().for_each(|endpoint| endpoint.serve(config, path));
     if !path.is_empty() {
-        // Below the issuer's path it stands too (OpenID Connect Discovery §4).
-        config.route(&format!("{path}{OPENID_METADATA}"), web::get().to(metadata));
+        // Below the issuer's path it stands too (OpenID Connect Discovery §4), where clients also look for the other.
+        for document in [OAUTH_METADATA, OPENID_METADATA] {
+            config.route(&format!("{path}{document}"), reading().to(metadata));
+        }
     }
 }
 
@@ -121,7 +122,7 @@ async fn metadata(state: Data<AppState>) -> HttpResponse {
 
 /// `GET /jwks`, `GET /.well-known/jwks.json`.
 async fn jwks(state: Data<AppState>) -> HttpResponse {
-    cacheable("application/jwk-set+json", state.snapshot().discovery.jwks.clone())
+    cacheable("application/jwk-set+json", state.deployment().signers.published(state.now()))
 }
 
 /// `POST /challenge` (draft-ietf-oauth-attestation-based-client-auth §6.3), where proofs of client attestations must carry one.
@@ -164,8 +165,9 @@ async fn not_yet() -> HttpResponse {
 }
 
 async fn post_only(request: HttpRequest) -> HttpResponse {
-    if origin::is_preflight(request.method(), request.headers()) && request.path().ends_with(TOKEN_PATH) {
-        return origin::preflight();
+    let state = request.app_data::<Data<AppState>>().filter(|_| request.path().ends_with(TOKEN_PATH));
+    if let Some(answer) = state.and_then(|state| origin::preflight(&request, &state.deployment().origins)) {
+        return answer;
     }
     plain(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header((header::ALLOW, "POST"))

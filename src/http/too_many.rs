@@ -127,6 +127,7 @@ mod tests {
             foreign_clients: Vec::new(),
             bound: BoundTokens::default(),
             requests_per_second: None,
+            default_target: None,
             velocity: VelocityLimits::default(),
         }
     }

@@ -113,6 +113,7 @@ mod tests {
             status: Status::Active,
             foreign_clients: vec![],
             requests_per_second: None,
+            default_target: None,
             velocity: crate::catalog::VelocityLimits::default(),
             bound: BoundTokens::default(),
         }))

@@ -46,7 +46,8 @@ async fn issue(
     let subject = token::verify_subject(request.subject(), issuer_keys, trust, now).await.map_err(ExchangeError::Subject)?;
     *lineage = Lineage::of(&subject);
     if !request.names_target() {
-        lineage.apis = lifecycle::presented_for(&client.agent().id, &subject, &deployment.issuer, &deployment.catalog);
+        let presented = lifecycle::presented_for(&client.agent().id, &subject, &deployment.issuer, &deployment.catalog);
+        lineage.apis = authority::implied(&deployment.catalog, client.agent(), presented);
     }
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(context, presented).await?),

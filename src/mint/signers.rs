@@ -22,7 +22,8 @@ pub struct Minting<'a> {
 #[derive(Debug)]
 pub struct Signers {
     entries: Vec<SignerEntry>,
-    published: String,
+    /// The JWK of each, in order.
+    jwks: Vec<String>,
     /// The generation of each key, in order, and every pseudonym that it has.
     generations: Vec<(Generation, Vec<GenerationKey>)>,
 }
@@ -56,14 +57,12 @@ pub enum MintReason {
 impl Signers {
     /// Takes every key that is to be published, or that still reads what it signed.
     pub fn new(entries: Vec<SignerEntry>, pseudonyms: &Pseudonyms) -> Self {
-        let shown = entries.iter().filter(|entry| entry.published);
-        let keys: Vec<String> = shown.map(|entry| entry.key.public_jwk()).collect();
-        let published = format!("{{\"keys\":[{}]}}", keys.join(","));
+        let jwks = entries.iter().map(|entry| entry.key.public_jwk()).collect();
         let generation = |entry: &SignerEntry| {
             let every: Vec<GenerationKey> = pseudonyms.every(GenerationKind::Key, entry.key.kid().as_bytes()).collect();
             (Generation { key: pseudonyms.pseudonym(GenerationKind::Key, entry.key.kid().as_bytes()), number: 0 }, every)
         };
-        Self { generations: entries.iter().map(generation).collect(), entries, published }
+        Self { generations: entries.iter().map(generation).collect(), entries, jwks }
     }
 
     /// The generation of `key`, one of these, which ends when the key is revoked.
@@ -93,9 +92,17 @@ impl Signers {
         self.entries.iter().any(|entry| entry.key.kid() == kid)
     }
 
-    /// The JWK set to publish (RFC 7517 §5).
-    pub fn published(&self) -> &str {
-        &self.published
+    /// The JWK set to publish at `now` (RFC 7517 §5). The key that signs ES256 tokens stands first, then those that sign
+    /// under the other algorithms: there are validators that take the first key, whatever `kid` says.
+    pub fn published(&self, now: Time) -> String {
+        let mut shown: Vec<_> = self.entries.iter().zip(&self.jwks).filter(|(entry, _)| entry.published).collect();
+        shown.sort_by_key(|(entry, _)| {
+            let algorithm = entry.key.algorithm();
+            let signs = self.ready(algorithm, now).is_some_and(|key| key.kid() == entry.key.kid());
+            (!signs, algorithm != Algorithm::ES256)
+        });
+        let keys: Vec<&str> = shown.into_iter().map(|(_, jwk)| jwk.as_str()).collect();
+        format!("{{\"keys\":[{}]}}", keys.join(","))
     }
 
     /// Every key, to verify what we signed. No token of ours is believed on a signature alone: what it descends from is sealed

@@ -6,8 +6,9 @@ use super::TokenLimits;
 use super::cedar::Action;
 use super::context::RequestContext;
 use super::evaluation::Evaluation;
-use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, ScopeHint, merge};
+use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
 use super::policies::Policies;
+use super::unknown_scopes::UnknownScopes;
 use crate::authority::Targets;
 use crate::binding::SenderConstraint;
 use crate::lifecycle::AdmittedExchange;
@@ -73,14 +74,15 @@ fn whole_target_refused(evaluation: &Evaluation<'_>) -> DenialReason {
 /// target.
 fn sufficient(targets: &Targets, granted: &[Scopes], request: &ExchangeRequest) -> Result<(), DenialReason> {
     let unknown = request.scope().map(|asked| targets.undeclared(asked)).unwrap_or_default();
-    let undeclared = unknown.len();
     let short = targets.iter().zip(granted).map(|(target, given)| target.within().difference(given).union(target.beyond()));
     let refused = short.fold(Scopes::default(), |all, here| all.union(&here));
     let asked = request.scope().is_some();
     let narrow = request.scope_mode() == ScopeMode::Narrow;
-    let too_wide = asked && !narrow && (undeclared > 0 || !refused.is_empty());
+    let too_wide = asked && !narrow && (!unknown.is_empty() || !refused.is_empty());
     if too_wide || granted.iter().all(Scopes::is_empty) {
-        return Err(DenialReason::Scope(ScopeDenial { refused, undeclared, hint: ScopeHint::of(&unknown), asked, narrow }));
+        let only = if targets.iter().len() == 1 { targets.iter().next().map(|target| &target.api().id) } else { None };
+        let unknown = UnknownScopes::new(&unknown, only);
+        return Err(DenialReason::Scope(ScopeDenial { refused, unknown, asked, narrow }));
     }
     if granted.iter().any(Scopes::is_empty) { Err(DenialReason::TargetEmpty) } else { Ok(()) }
 }

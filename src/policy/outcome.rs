@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::unknown_scopes::UnknownScopes;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
-use crate::oauth::{ClientId, Resource, Scope, Scopes, ScopesOnApi, Time};
+use crate::oauth::{ClientId, Resource, Scopes, ScopesOnApi, Time};
 
 /// The outcome of asking policy; `G` is what it grants. There is no fourth.
 #[derive(Debug)]
@@ -81,40 +82,9 @@ pub enum DenialReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScopeDenial {
     pub(super) refused: Scopes,
-    pub(super) undeclared: usize,
-    pub(super) hint: Option<ScopeHint>,
+    pub(super) unknown: UnknownScopes,
     pub(super) asked: bool,
     pub(super) narrow: bool,
-}
-
-/// The reason for which scopes that no API declares are asked for again and again. They themselves are words of whoever asks, and
-/// not repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ScopeHint {
-    /// A scope of OpenID Connect, which many clients add by themselves.
-    OpenId(&'static str),
-    /// Scopes that stand between commas.
-    Commas,
-}
-
-impl ScopeHint {
-    /// OpenID Connect Core §5.4, §11.
-    const OF_OPENID: [&'static str; 6] = ["offline_access", "openid", "profile", "email", "address", "phone"];
-
-    pub(super) fn of(undeclared: &[&Scope]) -> Option<Self> {
-        let known = Self::OF_OPENID.into_iter().find(|word| undeclared.iter().any(|scope| scope.as_str() == *word));
-        let commas = undeclared.iter().any(|scope| scope.as_str().contains(',')).then_some(Self::Commas);
-        known.map(Self::OpenId).or(commas)
-    }
-}
-
-impl fmt::Display for ScopeHint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OpenId(word) => write!(f, " ({word}: no refresh token or ID token is issued here)"),
-            Self::Commas => f.write_str(" (blanks stand between scopes, not commas)"),
-        }
-    }
 }
 
 /// The first thing in a task request that cannot be granted.
@@ -122,8 +92,8 @@ impl fmt::Display for ScopeHint {
 pub enum TaskDenial {
     /// An `api` that is no API's id.
     UnknownApi,
-    /// Scopes of a registered API that it does not declare, so many.
-    Undeclared(Resource, usize),
+    /// Scopes of a registered API that it does not declare.
+    Undeclared(UnknownScopes),
     /// Scopes of a registered API that the subject token does not give.
     Beyond(Resource, Scopes),
     /// Scopes of a registered API that policy does not permit.
@@ -340,9 +310,9 @@ impl fmt::Display for ScopeDenial {
                 more => write!(f, " and {more} more may not be given;")?,
             }
         }
-        if self.undeclared > 0 {
-            write!(f, " {} of its scopes the target does not know", self.undeclared)?;
-            self.hint.map_or(Ok(()), |hint| hint.fmt(f))?;
+        if self.unknown.count() > 0 {
+            f.write_str(" ")?;
+            self.unknown.fmt(f)?;
             f.write_str(";")?;
         }
         f.write_str(match self.narrow {
@@ -357,7 +327,10 @@ impl fmt::Display for TaskDenial {
         f.write_str("authorization_details: ")?;
         match self {
             Self::UnknownApi => f.write_str("an api of authority is not the id of a registered API; name each as in resource"),
-            Self::Undeclared(api, count) => write!(f, "{api} does not know {count} of the scopes; ask for declared ones"),
+            Self::Undeclared(unknown) => {
+                unknown.fmt(f)?;
+                f.write_str("; ask for declared ones")
+            }
             Self::Beyond(api, scopes) => write!(f, "subject_token does not give this authority on {api}: {scopes}"),
             Self::Refused(api, scopes) => write!(f, "policy does not permit to put this of {api} into a task: {scopes}"),
             Self::Purpose => f.write_str("purpose must be that of the parent task"),

@@ -10,11 +10,12 @@ use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{Denial, DenialReason, PolicyOutcome, TaskDenial, TaskGrant, merge};
 use super::policies::Policies;
+use super::unknown_scopes::UnknownScopes;
 use crate::authority;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, Catalog, Status};
 use crate::lifecycle::AdmittedTask;
-use crate::oauth::{ClientId, Resource, Scopes, ScopesOnApi, TaskSpec, Time};
+use crate::oauth::{ClientId, Resource, Scope, Scopes, ScopesOnApi, TaskSpec, Time};
 use crate::token::TaskMembership;
 
 /// The terms of a task that policy decides on.
@@ -107,9 +108,9 @@ fn permitted(
     evaluation: &mut Evaluation<'_>,
 ) -> Result<(Arc<Api>, Scopes), TaskDenial> {
     let api = catalog.api(id).ok_or(TaskDenial::UnknownApi)?;
-    let undeclared = scopes.iter().filter(|scope| !api.scopes.contains_key(*scope)).count();
-    if undeclared > 0 {
-        return Err(TaskDenial::Undeclared(api.id.clone(), undeclared));
+    let unknown: Vec<&Scope> = scopes.iter().filter(|scope| !api.scopes.contains_key(*scope)).collect();
+    if !unknown.is_empty() {
+        return Err(TaskDenial::Undeclared(UnknownScopes::new(&unknown, Some(&api.id))));
     }
     let beyond = scopes.difference(&authority::reachable(api, task.admitted()));
     if !beyond.is_empty() {

@@ -37,6 +37,7 @@ fn agent(id: &str, team: &str) -> Agent {
         status: Status::Active,
         foreign_clients: vec![],
         requests_per_second: None,
+        default_target: None,
         velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
     }

@@ -579,7 +579,7 @@ BREAKS = {
             "facts.velocities.room(counted, facts.at)?;", "let _unasked = counted;"),
         wire("velocity-restart", "what was issued before a start does not count",
              "a_restart_is_no_way_around_the_limit", "src/server/velocity.rs",
-             "counted.into_iter().for_each(|token| commit.recall(&token, stored.at));", "let _uncounted = counted;"),
+             "counted.into_iter().for_each(|token| commit.recall(&token, at));", "let _uncounted = counted;"),
         one("looked-at", "a change is shown of the first token that it touches, and of no other",
             "after_every_step_of_many_histories_the_lists_say_what_a_look_at_every_token_says", COMMIT + "listed_tokens.rs",
             "flat_map(|dependents| self.numbers_of(dependents)).copied().collect();",

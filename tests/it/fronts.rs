@@ -1,12 +1,29 @@
 //! What stands before a server: browsers with pages of other origins, load balancers with headers of their own, hosts that are
 //! none; and what a client adds to a scope by itself.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+
+use countersign::http::ENDPOINTS;
 use serde_json::json;
 
 use crate::support::foreign::say;
 use crate::support::{Party, Reply, Site, exchange_bytes, form};
 
 const PAGE: &str = "Origin: http://localhost:6274\r\n";
+const OTHER: &str = "Origin: https://evil.example\r\n";
+
+/// Status, content type, and the bytes behind the header section.
+fn looked(address: SocketAddr, method: &str, path: &str) -> (String, String, usize) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let kind = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-type: ").map(str::to_owned));
+    (head.lines().next().unwrap_or_default().to_owned(), kind.unwrap_or_default(), body.len())
+}
 
 fn ask(site: &Site, method: &str, path: &str, headers: &str, body: &str) -> Reply {
     let usual = format!("Host: {}\r\nConnection: close\r\nContent-Length: {}\r\n", site.public, body.len());
@@ -17,25 +34,80 @@ fn ask(site: &Site, method: &str, path: &str, headers: &str, body: &str) -> Repl
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
 #[test]
-fn a_page_of_any_origin_reads_the_metadata_and_asks_for_tokens_and_nothing_else() {
+fn a_page_of_any_origin_reads_what_is_public() {
     let site = Site::new("fronts-pages");
     let _server = site.start();
-    let any = |reply: &Reply| reply.header("access-control-allow-origin") == Some("*");
-    for path in ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/jwks"] {
-        assert!(any(&ask(&site, "GET", path, PAGE, "")), "{path}");
+    for path in [
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+        "/jwks",
+        "/.well-known/jwks.json",
+        "/status",
+    ] {
+        for origin in [PAGE, OTHER, "Origin: null\r\n", ""] {
+            let reply = ask(&site, "GET", path, origin, "");
+            assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{path} {origin}");
+            assert_eq!(reply.header("access-control-allow-credentials"), None, "{path} {origin}");
+        }
     }
+}
+
+#[test]
+fn only_pages_of_named_origins_ask_for_tokens() {
+    let site = Site::new("fronts-origins");
     let asks = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,dpop\r\n";
-    let allowed = ask(&site, "OPTIONS", "/token", &format!("{PAGE}{asks}"), "");
+    let of = |reply: &Reply| reply.header("access-control-allow-origin").map(str::to_owned);
+    let named = "https://app.example";
+    let _server = site.start_with(&[("COUNTERSIGN__CORS__ORIGINS", Path::new(named))]);
+    let page = format!("Origin: {named}\r\n");
+    let allowed = ask(&site, "OPTIONS", "/token", &format!("{page}{asks}"), "");
     assert_eq!((allowed.status, allowed.header("access-control-allow-methods")), (204, Some("POST")), "{}", allowed.text);
-    assert!(any(&allowed) && allowed.header("access-control-allow-credentials").is_none(), "{}", allowed.text);
-    let refused = ask(&site, "POST", "/token", &format!("{PAGE}{FORM}"), "grant_type=a");
-    assert!(refused.status == 400 && any(&refused), "{}", refused.text);
-    assert!(!any(&ask(&site, "POST", "/token", FORM, "grant_type=a")), "who is no page is told nothing of origins");
-    for path in ["/introspect", "/revoke", "/tasks"] {
-        let reply = ask(&site, "OPTIONS", path, &format!("{PAGE}{asks}"), "");
-        assert!(reply.status == 405 && !any(&reply), "{path}: {}", reply.text);
+    let answered = ask(&site, "POST", "/token", &format!("{page}{FORM}"), "grant_type=a");
+    for (reply, status) in [(&allowed, 204), (&answered, 400)] {
+        assert_eq!((reply.status, of(reply).as_deref(), reply.header("vary")), (status, Some(named), Some("Origin")));
+        assert_eq!(reply.header("access-control-allow-credentials"), None);
     }
-    assert_eq!(ask(&site, "OPTIONS", "/token", "", "").status, 405, "without an origin it is no question of a browser");
+    for other in [
+        PAGE,
+        "Origin: null\r\n",
+        "Origin: *\r\n",
+        "Origin: https://app.example/\r\n",
+        "Origin: https://app.example:443\r\n",
+        "Origin: https://App.example\r\n",
+        "Origin: http://app.example\r\n",
+        "Origin: https://x.app.example\r\n",
+        "Origin: https://app.example\r\nOrigin: https://evil.example\r\n",
+        "Origin: https://app.example, https://evil.example\r\n",
+        "",
+    ] {
+        let reply = ask(&site, "OPTIONS", "/token", &format!("{other}{asks}"), "");
+        assert!(reply.status == 405 && of(&reply).is_none(), "{other}: {}", reply.text);
+        let reply = ask(&site, "POST", "/token", &format!("{other}{FORM}"), "grant_type=a");
+        assert!(reply.status == 400 && of(&reply).is_none(), "{other}: {}", reply.text);
+    }
+    for path in ["/introspect", "/revoke", "/tasks"] {
+        let reply = ask(&site, "OPTIONS", path, &format!("{page}{asks}"), "");
+        assert!(reply.status == 405 && of(&reply).is_none(), "{path}: {}", reply.text);
+    }
+}
+
+#[test]
+fn head_says_what_get_would() {
+    let site = Site::new("fronts-head");
+    let _server = site.start();
+    let paths = ENDPOINTS.iter().filter(|endpoint| endpoint.method == "GET" && !endpoint.path.contains('{'));
+    let below = ["/ledger/checkpoint", "/ledger/tile/0/000", "/status/nowhere", "/ledger/proof/x", "/tasks/x"];
+    let mut seen = 0;
+    for path in paths.map(|endpoint| endpoint.path).chain(below) {
+        let (get, head) = (looked(site.public, "GET", path), looked(site.public, "HEAD", path));
+        assert_eq!((&head.0, &head.1, head.2), (&get.0, &get.1, 0), "{path}");
+        seen += usize::from(get.0.contains(" 200 ") && get.2 > 0);
+    }
+    assert!(seen >= 5, "{seen} are there");
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let (status, _, length) = looked(site.ops, "HEAD", path);
+        assert!(status.contains(" 200 ") && length == 0, "{path}: {status}");
+    }
 }
 
 #[test]
@@ -78,7 +150,7 @@ fn headers_of_other_load_balancers_do_not_count_and_that_is_told() {
 }
 
 #[test]
-fn scopes_that_clients_add_by_themselves_are_told_and_others_not_repeated() {
+fn scopes_that_the_target_does_not_know_are_told() {
     let site = Site::new("fronts-scopes");
     let _server = site.start();
     let party = Party::new(&site.profile(), "orchestrator");
@@ -92,7 +164,12 @@ fn scopes_that_clients_add_by_themselves_are_told_and_others_not_repeated() {
     assert!(told("contacts.read offline_access").contains("(offline_access: no refresh token or ID token is issued here)"));
     assert!(told("openid contacts.read").contains("(openid: no refresh token"));
     assert!(told("contacts.read,contacts.write").contains("(blanks stand between scopes, not commas)"));
-    assert!(!told("contacts.read words.of.a.stranger").contains("words"), "what is nobody's word here is not repeated");
+    let named = told("contacts.read contacts.raed");
+    assert!(named.contains("https://crm.example does not know contacts.raed;"), "{named}");
+    let pasted = format!("contacts.read {}", &party.id_token(json!({}))[..200]);
+    assert!(told(&pasted).contains("does not know eyJ") && told(&pasted).len() < 250, "{}", told(&pasted));
+    let log = std::fs::read_to_string(site.log()).unwrap();
+    assert!(!log.contains("raed") && log.contains("UnknownScopes(1)"), "the log only counts them");
 }
 
 /// Cedar compares ids and validates none.

@@ -91,6 +91,7 @@ mod agents;
 mod files;
 
 // Operators: what is revoked, suspended and compromised, and what is said of it.
+mod repeating;
 mod restore;
 mod revoking;
 

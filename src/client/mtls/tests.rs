@@ -118,6 +118,7 @@ fn log_in_with(
         status: Status::Active,
         foreign_clients: Vec::new(),
         requests_per_second: None,
+        default_target: None,
         velocity: VelocityLimits::default(),
         bound: BoundTokens::default(),
     };

@@ -1,8 +1,7 @@
 //! Every mistake, each with its file and line.
 
-use crate::trust::TemplateReason;
-
 use super::scene::{AGENT, API, CLUSTER, IDP, JWKS, MAIN, Scene};
+use crate::trust::TemplateReason;
 
 #[track_caller]
 pub(super) fn expect(scene: Scene, wanted: &[&str]) {
@@ -377,7 +376,8 @@ fn of_logins() {
         "method = 'private_jwt_key'",
         &["agents/a.toml:6: `method` must be \"private_key_jwt\", \"spiffe_jwt\", \"workload_jwt\", \"tls_client_auth\", \
          \"self_signed_tls_client_auth\", \"spiffe_x509\", \"workload_x509\", \"attest_jwt_client_auth\", \
-         \"attest_jwt_client_auth_dpop\", \"client_secret_basic\" or \"client_secret_post\", not \"private_jwt_key\""],
+         \"attest_jwt_client_auth_dpop\", \"client_secret\", \"client_secret_basic\" or \"client_secret_post\", not \
+         \"private_jwt_key\""],
     );
     login("method = 'spiffe_x509'\nspiffe_id = 'x'", &["agents/a.toml:7: `spiffe_id` must begin with spiffe:// in lower case"]);
     login("method = 'none'", &["agents/a.toml:6: `method` \"none\" is not offered: an agent must prove itself"]);

@@ -124,6 +124,20 @@ fn everything_optional_has_its_default() {
 }
 
 #[test]
+fn a_secret_is_for_one_place_or_for_both() {
+    for (method, places) in
+        [("client_secret", (true, true)), ("client_secret_basic", (true, false)), ("client_secret_post", (false, true))]
+    {
+        let login =
+            format!("[[login]]\nmethod = '{method}'\nsecret_hash = 'sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0'\n");
+        let config = Scene::new().with("agents/a.toml", &format!("{AGENT}{login}")).config();
+        let logins = &config.logins[&ClientId::parse("a").unwrap()];
+        let ClientAuth::Secret { basic, post, .. } = &logins[0].auth else { panic!("{method}: {:?}", logins[0]) };
+        assert_eq!((*basic, *post), places, "{method}");
+    }
+}
+
+#[test]
 fn logins_are_read_in_order() {
     let keys = format!("jwks = '{JWKS}'\nassertion_audience = ['token_endpoint']\n");
     let login = "[[login]]\nmethod = 'client_secret_post'\nsecret_hash = 'sha256:ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0'\n\

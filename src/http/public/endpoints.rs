@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::error_response::refuse;
 use super::form::{handle, read};
-use super::origin::{is_of_page, open};
+use super::origin::open_to;
 use super::respond;
 use crate::http::state::AppState;
 use crate::lines::{self, LineContext};
@@ -20,8 +20,13 @@ pub(super) async fn token(request: HttpRequest, payload: Payload, state: Data<Ap
         state.metrics.issued();
         respond::issued(&token)
     };
-    let answered = handle(state.visitor(&request), &state, read(&request, payload, &state), lines::token, answer).await;
-    if is_of_page(request.headers()) { open(answered) } else { answered }
+    let line = async |context: LineContext<'_>, form: &Form| {
+        let token = lines::token(context, form).await?;
+        state.metrics.repeats().granted(form, context.now, token.expires_in());
+        Ok(token)
+    };
+    let answered = handle(state.visitor(&request), &state, read(&request, payload, &state), line, answer).await;
+    open_to(answered, &request, &state.deployment().origins)
 }
 
 /// Answers an introspection request.

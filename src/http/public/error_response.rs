@@ -140,7 +140,8 @@ fn answer(
     let passed_over = headers.filter(|_| is_missing(reason)).and_then(not_counting).map(|header| {
         format!("; the header {header} does not count here: a proxy that the configuration names sends Client-Cert (RFC 9440)")
     });
-    let error_description = printable(&(reason.to_string() + &passed_over.unwrap_or_default()));
+    // The alternate form is for the caller alone: it may hold words of the request.
+    let error_description = printable(&format!("{reason:#}{}", passed_over.unwrap_or_default()));
     answer.json(ErrorBody { error: Some(code.as_str()), error_description, error_id })
 }
 

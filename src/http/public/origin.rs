@@ -1,8 +1,8 @@
 //! What browsers and the field `Host` ask for, before any endpoint: pages of other origins, and hosts that are none.
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
 
 /// The headers that a page may send to the token endpoint, and those of an answer that it may read.
 const SENT: &str = "Authorization, Content-Type, DPoP, MCP-Protocol-Version";
@@ -11,32 +11,47 @@ const READ: &str = "DPoP-Nonce, Retry-After, RateLimit, RateLimit-Policy, WWW-Au
 /// For how long a browser need not ask again, in seconds.
 const AGE: &str = "3600";
 
-/// Any origin may read an answer: no cookie and nothing else that a browser adds by itself proves anybody here, and a browser
-/// sends no client certificate where every origin is let in (Fetch §3.2.5).
-pub(super) fn open(mut answer: HttpResponse) -> HttpResponse {
-    let headers = answer.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
-    answer
+/// Any page may read an answer: no cookie and nothing else that a browser adds by itself proves anybody here, and a browser sends
+/// no client certificate where every origin is let in (Fetch §3.2.5).
+pub(super) fn open(answer: HttpResponse) -> HttpResponse {
+    readable(answer, HeaderValue::from_static("*"))
 }
 
-/// True for the request of a page of another origin, or of one that says where it is from.
-pub(super) fn is_of_page(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN)
+/// Pages of `origins` may read an answer to them, and no others: the origin of who asked, where it is one of them. Never with
+/// credentials of the browser.
+pub(super) fn open_to(mut answer: HttpResponse, request: &HttpRequest, origins: &[String]) -> HttpResponse {
+    if request.headers().contains_key(header::ORIGIN) {
+        answer.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    match named(request, origins) {
+        Some(origin) => readable(answer, origin.clone()),
+        None => answer,
+    }
 }
 
-/// True for the question of a browser whether a page may post (Fetch §3.2.3).
-pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::OPTIONS && is_of_page(headers) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// The answer to it.
-pub(super) fn preflight() -> HttpResponse {
+/// The answer to a browser that asks whether a page of one of `origins` may post (Fetch §3.2.3). None for any other request.
+pub(super) fn preflight(request: &HttpRequest, origins: &[String]) -> Option<HttpResponse> {
+    let asks = *request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    named(request, origins).filter(|_| asks)?;
     let mut answer = HttpResponse::build(StatusCode::NO_CONTENT);
     answer.insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST"));
     answer.insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, SENT));
     answer.insert_header((header::ACCESS_CONTROL_MAX_AGE, AGE));
-    open(answer.finish())
+    Some(open_to(answer.finish(), request, origins))
+}
+
+/// The origin of the page that asks, where it is byte for byte one of `origins`.
+fn named<'a>(request: &'a HttpRequest, origins: &[String]) -> Option<&'a HeaderValue> {
+    let mut sent = request.headers().get_all(header::ORIGIN);
+    let origin = sent.next().filter(|_| sent.next().is_none())?;
+    origins.iter().any(|known| known.as_bytes() == origin.as_bytes()).then_some(origin)
+}
+
+fn readable(mut answer: HttpResponse, by: HeaderValue) -> HttpResponse {
+    let headers = answer.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, by);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
+    answer
 }
 
 /// True where `Host` is no host with an optional port (RFC 9110 §7.2, RFC 3986 §3.2.2), for which RFC 9112 §3.2 wants 400. That

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::oauth::{ActChain, Actor};
+use crate::policy::unknown_scopes::UnknownScopes;
 use crate::token::Authentication;
 
 const ALL: &str = r#"@id("all") permit (principal, action == Action::"exchange", resource);"#;
@@ -36,7 +37,7 @@ fn reason(policy: &str, origin: Origin, parameters: &str) -> DenialReason {
 /// The scopes that are refused by name, and how many are not known.
 fn scope_denial(policy: &str, origin: Origin, parameters: &str) -> (String, usize) {
     match reason(policy, origin, parameters) {
-        DenialReason::Scope(reason) => (reason.refused.to_string(), reason.undeclared),
+        DenialReason::Scope(reason) => (reason.refused.to_string(), reason.unknown.count()),
         other => unreachable!("{parameters}: {other:?}"),
     }
 }
@@ -70,6 +71,27 @@ fn without_a_target_the_audience_of_our_own_token_is_meant() {
     assert_eq!(no_target(ALL, user(), ""), AuthorityReason::Missing);
     assert_eq!(no_target(ALL, own(held(&[("https://gone.example", "a")]), vec![]), ""), AuthorityReason::Gone);
     assert_eq!(no_target(ALL, own(vec![], vec![]), ""), AuthorityReason::Missing);
+}
+
+/// The APIs granted to an agent whose file names a default target, and who is the agent of the assistant.
+fn with_default(origin: Origin, parameters: &str) -> Vec<String> {
+    let (mut agents, mut apis) = (agents(), apis());
+    agents[0].default_target = Some(Resource::parse(CRM).unwrap());
+    apis[1].agent = Some(agents[0].id.clone());
+    let catalog = Catalog::new(agents, apis, &[]).unwrap();
+    let admitted = admitted(&catalog, "orchestrator", subject(origin));
+    granted(&exchanged(&policies(ALL), &catalog, &admitted, parameters).unwrap())
+}
+
+#[test]
+fn the_default_target_counts_where_nothing_else_says_one() {
+    let crm = [format!("{CRM} contacts.read")];
+    assert_eq!(with_default(user(), ""), crm, "a foreign token says none");
+    assert_eq!(with_default(lookup(), ""), crm, "a token for an API of the agent itself");
+    let elsewhere = own(held(&[("https://mail.example", "mail.read")]), held(&[("https://mail.example", "mail.read")]));
+    assert_eq!(with_default(elsewhere, ""), ["https://mail.example mail.read"], "what the token says goes before");
+    assert_eq!(with_default(user(), "audience=https://mail.example"), ["https://mail.example mail.read"]);
+    assert_eq!(with_default(lookup(), "resource=https://assistant.example"), ["https://assistant.example customers.lookup"]);
 }
 
 #[test]
@@ -375,8 +397,10 @@ fn subject_that_lives(millis: u64) -> impl Fn(&str) -> Result<Grant, Refused> {
 #[test]
 fn every_sentence_is_fit_for_error_description() {
     let scope = |refused: &str, undeclared, asked| {
-        let hint = (undeclared == 1).then_some(crate::policy::outcome::ScopeHint::OpenId("offline_access"));
-        DenialReason::Scope(ScopeDenial { refused: scopes_of(refused), undeclared, hint, asked, narrow: undeclared == 3 })
+        let unknown = scopes_of(undeclared);
+        let narrow = unknown.len() == 3;
+        let unknown = UnknownScopes::new(&unknown.iter().collect::<Vec<_>>(), None);
+        DenialReason::Scope(ScopeDenial { refused: scopes_of(refused), unknown, asked, narrow })
     };
     let many: Vec<String> = (10..40).map(|n| format!("s{n}")).collect();
     use AuthorityReason::{Gone, Missing, Several, UnknownAudience, UnknownResource, Unreachable};
@@ -384,9 +408,9 @@ fn every_sentence_is_fit_for_error_description() {
     let mut all: Vec<String> = targets.iter().map(ToString::to_string).collect();
     use DenialReason::{Expired, Impersonation, PresentActor, TargetEmpty, TargetRefused};
     let denials = [TargetRefused, TargetEmpty, Impersonation, PresentActor, Expired];
-    let scopes = [scope("a b", 1, true), scope(&many.join(" "), 0, true), scope("", 3, true), scope("", 0, false)];
+    let scopes = [scope("a b", "openid", true), scope(&many.join(" "), "", true), scope("", "x y z", true), scope("", "", false)];
     for denial in denials.into_iter().chain(scopes).map(Denial::before_policy) {
-        all.push(denial.to_string());
+        all.extend([denial.to_string(), format!("{denial:#}")]);
     }
     for sentence in all {
         let fit = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\' || byte == b' ';
