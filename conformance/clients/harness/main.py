@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from . import cases, certificates, install, programs, validators
+from . import cases, certificates, install, programs, recipes, validators
 from .issuer import Issuers
 from .processes import Processes, run as run_program
 from .report import Report
@@ -35,6 +35,10 @@ def wanted(arguments):
 
 def run(root, binary, arguments):
     """Runs everything. The exit code."""
+    if arguments.recipes:
+        recipes.write(root)
+        print("\n".join(recipes.complaints(root)) or "every page shows what is run")
+        return 0
     chosen = wanted(arguments)
     if arguments.list:
         print("\n".join(f"{program.name} ({program.room}/{program.language})" for program in chosen))
@@ -44,6 +48,8 @@ def run(root, binary, arguments):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     report, processes, issuers = Report(target / "report.jsonl"), Processes(), Issuers()
+    for complaint in recipes.complaints(root):
+        report.add("docs/recipes", "", complaint, "the code that is run", "other code", False)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         ready = prepared(root, target, chosen, report)

@@ -15,7 +15,8 @@ class Program:
                  **lacks):
         self.room, self.how, self.files = room, how, files
         self.name, self.language, self.package, self.command = name, language, package, command
-        self.login, self.alg, self.quick, self.lacks = login, alg, quick, lacks
+        self.login, self.alg, self.quick = login, alg, quick
+        self.lacks = {need: why for need, why in {"keeps": KEEPS, **lacks}.items() if why}
 
     def version(self):
         """The version of the package, as the lock file has it, or as it says itself."""
@@ -39,6 +40,7 @@ LOCKS = {
 
 SAY_THEMSELVES = {"curl": ["curl", "--version"], "nginx": ["nginx", "-v"]}
 
+KEEPS = "keeping a token is the caller's"
 UMLAUT = "it sends the secret as latin-1 where RFC 6749 (appendix A.2) has ASCII only"
 ID_NEEDED = "the library wants a client_id"
 
@@ -49,7 +51,7 @@ PROGRAMS = [
             private_key_jwt="curl signs nothing", dpop="curl signs nothing"),
     Program("google-auth", "python", "google-auth", ["bin/python", "google_auth.py"], quick=True,
             private_key_jwt="the library knows secrets and client certificates", dpop="the library has no DPoP",
-            none="a client id goes with a secret", resource="external_account has `audience` alone"),
+            none="a client id goes with a secret", resource="external_account has `audience` alone", keeps=None),
     Program("Authlib", "python", "authlib", ["bin/python", "authlib_client.py"], login="private_key_jwt", quick=True,
             dpop="the library's clients have no DPoP", umlaut=UMLAUT),
     Program("requests_oauth2client", "python", "requests-oauth2client", ["bin/python", "requests_oauth2client_client.py"],
@@ -62,7 +64,7 @@ PROGRAMS = [
             private_key_jwt="the library knows secrets and client certificates", dpop="the library has no DPoP",
             resource="external_account has `audience` alone", actor="external_account has no actor token",
             none="a client id goes with a secret", post="external_account sends Basic alone",
-            no_scope="without a scope the library asks for one of its maker's"),
+            no_scope="without a scope the library asks for one of its maker's", keeps=None),
     Program("x/oauth2", "go", "golang.org/x/oauth2", ["bin/xoauth2"], quick=True,
             private_key_jwt="the library knows secrets alone", dpop="the library has no DPoP"),
     Program("zitadel/oidc", "go", "github.com/zitadel/oidc/v3", ["bin/zitadel"], login="private_key_jwt", alg="RS256", quick=True,

@@ -30,6 +30,8 @@ def still_valid(claims, keys, context=None):
     place = claims["status"]["status_list"]
     with urllib.request.urlopen(place["uri"], context=context, timeout=10) as answer:
         signed = answer.read().decode()
+    if jwt.get_unverified_header(signed)["typ"] != "statuslist+jwt":
+        raise ValueError("not a status list")
     found = jwt.decode(signed, keys.get_signing_key_from_jwt(signed), algorithms=["ES256"], subject=place["uri"],
                        options={"require": ["exp", "iat", "sub", "ttl"]})
     bits, lst = found["status_list"]["bits"], found["status_list"]["lst"]
