@@ -105,6 +105,11 @@ impl<'a> RequestContext<'a> {
         Self { approved: true, ..self }
     }
 
+    /// True where a person has approved the request.
+    pub(super) fn is_approved(&self) -> bool {
+        self.approved
+    }
+
     /// The value of one attribute.
     pub(super) fn value(&self, attribute: Attribute, on: ScopeContext<'a>) -> PolicyValue<'a> {
         let admitted = self.admitted;

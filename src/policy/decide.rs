@@ -10,6 +10,7 @@ use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, ScopeHint,
 use super::policies::Policies;
 use crate::authority::Targets;
 use crate::binding::SenderConstraint;
+use crate::catalog::ChainShown;
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time};
 use crate::request::{ExchangeRequest, ScopeMode};
@@ -39,7 +40,8 @@ pub fn decide(
     }
 }
 
-fn action(mode: ExchangeMode) -> Action {
+/// The action that is asked about for an exchange in that mode.
+pub(super) fn action(mode: ExchangeMode) -> Action {
     match mode {
         ExchangeMode::Impersonation => Action::Impersonate,
         ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
@@ -95,7 +97,7 @@ fn expires(
     now: Time,
 ) -> Result<Time, DenialReason> {
     let apis = targets.iter().map(|target| target.api().lifetime.unwrap_or(limits.lifetime));
-    let lifetime = apis.chain(evaluation.lifetime).fold(limits.lifetime_max, Duration::min);
+    let lifetime = apis.chain(evaluation.terms.lifetime).fold(limits.lifetime_max, Duration::min);
     let expires = Time::from_seconds(now.plus(lifetime).min(admitted.expiry_cap()).seconds());
     if expires > now { Ok(expires) } else { Err(DenialReason::Expired) }
 }
@@ -112,7 +114,8 @@ fn grant(
     let scopes = granted.iter().fold(Scopes::default(), |all, here| all.union(here));
     let held = apis.iter().zip(granted).map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
     let (policies, policy_set) = (evaluation.deciding, evaluation.policies.digest());
-    Grant { apis, scopes, held, expires, policies, policy_set, touched, constraint }
+    let shows_current = evaluation.terms.shows_current || apis.iter().any(|api| api.chain == ChainShown::Current);
+    Grant { apis, scopes, held, expires, policies, policy_set, touched, constraint, shows_current }
 }
 
 /// The classes of data that the chain had touched, and those of what is granted now.

@@ -93,7 +93,7 @@ fn terms(
         apis.push(permitted(catalog, task, (api, scopes), evaluation)?);
     }
     let data_classes = data_classes(&apis, within, spec)?;
-    let deadline = deadline(within, spec, evaluation.lifetime, limits, now)?;
+    let deadline = deadline(within, spec, evaluation.terms.lifetime, limits, now)?;
     let budget = budget(task, spec, limits)?;
     let authority = apis.into_iter().map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
     Ok(Terms { authority, data_classes, deadline, budget })

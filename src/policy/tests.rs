@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "tests fail by panicking")]
 #![allow(clippy::result_large_err, reason = "a refusal is looked at once")]
 
+mod annotations;
 mod index;
 mod loader;
 mod narrowness;

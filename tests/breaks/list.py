@@ -201,7 +201,7 @@ BREAKS = {
     ],
     "A look at files that are being written is no decision": [
         one("empty-policy", "an empty policy file forbids nothing",
-            "empty_files_are_mistakes", "src/config/folders.rs",
+            "empty_files_are_mistakes", "src/config/policy_folder.rs",
             "if text.trim().is_empty() {", "if false && text.trim().is_empty() {"),
         one("within-a-look", "what is written during a look is taken for a configuration",
             "what_is_shown_was_on_disk_at_one_time", "src/config/watch.rs",
