@@ -112,6 +112,11 @@ impl Config {
         &self.inputs.rules
     }
 
+    /// The policies, as they are decided by.
+    pub fn policy_set(&self) -> &Policies {
+        &self.inputs.policies
+    }
+
     /// The folders that it was read from, and how much was found in each.
     pub fn folders(&self) -> [FolderContent<'_>; 4] {
         let files = &self.settings.files;

@@ -2,6 +2,7 @@
 //! too; so whoever asks here treats any error as a refusal.
 
 pub(super) mod mentions;
+pub(super) mod parts;
 pub(super) mod truth;
 mod unknown;
 
@@ -18,8 +19,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::annotations::Annotations;
-use super::context::{Attribute, PolicyValue, RequestContext, ScopeContext, UsedAttributes};
+use super::context::{Attribute, PolicyValue, ScopeContext, UsedAttributes};
 use super::index::{PolicyHead, RequestHead};
+use super::input::PolicyInput;
 use super::outcome::UNANSWERABLE;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::diagnostic::SourceLocation;
@@ -125,16 +127,11 @@ pub(super) struct PolicyDecision {
 
 impl RequestTemplate {
     /// Decides. A context built for another scope of the same request is taken over where no policy could tell the difference.
-    pub(super) fn decide(
-        &self,
-        request: &RequestContext<'_>,
-        on: ScopeContext<'_>,
-        shared: &mut SharedContext,
-    ) -> PolicyDecision {
+    pub(super) fn decide(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> PolicyDecision {
         self.response(request, on, shared).map_or_else(PolicyDecision::unanswerable, |response| PolicyDecision::of(&response))
     }
 
-    fn response(&self, request: &RequestContext<'_>, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
+    fn response(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
         let context = self.slice.context(request, on, shared)?;
         let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
         let asked = Request::new(principal, action, resource, context, None).ok()?;
@@ -186,7 +183,7 @@ impl Slice {
         Some(Self { set, used })
     }
 
-    fn context(&self, request: &RequestContext<'_>, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
+    fn context(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
         if let Some((_, context)) = shared.iter().find(|(used, _)| *used == self.used) {
             return Some(context.clone());
         }
@@ -212,7 +209,8 @@ impl Action {
         format!("Action::{:?}", self.name())
     }
 
-    fn name(self) -> &'static str {
+    /// The name, as policies have it.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Exchange => "exchange",
             Self::Impersonate => "impersonate",
@@ -275,9 +273,9 @@ fn named<'a>(values: impl IntoIterator<Item = (&'a str, PolicyValue<'a>)>) -> Op
 }
 
 /// The subject, whose tags are texts, and its sets, whose tags are sets: those only where a policy mentions them.
-fn subject(request: &RequestContext<'_>, used: UsedAttributes) -> Option<Vec<Entity>> {
+fn subject(request: &impl PolicyInput, used: UsedAttributes) -> Option<Vec<Entity>> {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-    let id = request.admitted.subject().subject().as_str();
+    let id = request.subject_id();
     let held = if used.contains_sets() { Some(uid("Sets", id)?) } else { None };
     let tags: BTreeMap<&str, &str> = request.texts().collect();
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
@@ -288,7 +286,7 @@ fn subject(request: &RequestContext<'_>, used: UsedAttributes) -> Option<Vec<Ent
     std::iter::once(Some(subject)).chain(sets).collect()
 }
 
-fn sets_of(request: &RequestContext<'_>, held: EntityUid) -> Option<Entity> {
+fn sets_of(request: &impl PolicyInput, held: EntityUid) -> Option<Entity> {
     let mut sets = BTreeMap::<&str, Vec<RestrictedExpression>>::new();
     for (name, member) in request.members() {
         sets.entry(name).or_default().push(RestrictedExpression::new_string(member.to_owned()));
@@ -306,7 +304,7 @@ fn expression(value: PolicyValue<'_>) -> Option<RestrictedExpression> {
         PolicyValue::Number(value) => RestrictedExpression::new_long(value),
         PolicyValue::Flag(value) => RestrictedExpression::new_bool(value),
         PolicyValue::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
-        PolicyValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value.as_str())?),
+        PolicyValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value)?),
     })
 }
 
@@ -457,7 +455,7 @@ pub(super) mod oracle {
     pub(in crate::policy) fn answer(
         policies: &[ParsedPolicy],
         (action, principal, resource): (Action, &Agent, ResourceRef<'_>),
-        request: &RequestContext<'_>,
+        request: &impl PolicyInput,
         on: ScopeContext<'_>,
     ) -> PolicyDecision {
         let schema = VALIDATOR.as_ref().unwrap().schema();

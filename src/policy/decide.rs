@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::TokenLimits;
 use super::cedar::Action;
-use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, ScopeHint, merge};
 use super::policies::Policies;
+use super::request_context::RequestContext;
 use crate::authority::Targets;
 use crate::binding::SenderConstraint;
 use crate::catalog::ChainShown;
@@ -28,7 +28,7 @@ pub fn decide(
 ) -> PolicyOutcome<Grant> {
     let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
     let mut evaluation = Evaluation::new(policies, context, action(admitted.mode()));
-    let granted = |evaluation: &mut Evaluation<'_>| -> Result<(Vec<Scopes>, Time), DenialReason> {
+    let granted = |evaluation: &mut Evaluation<'_, RequestContext<'_>>| -> Result<(Vec<Scopes>, Time), DenialReason> {
         let scopes = permitted(&targets, evaluation)?;
         sufficient(&targets, &scopes, request)?;
         let expires = expires(&targets, evaluation, admitted, limits, now)?;
@@ -51,7 +51,7 @@ pub(super) fn action(mode: ExchangeMode) -> Action {
 }
 
 /// The permitted scopes of each target.
-fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>) -> Result<Vec<Scopes>, DenialReason> {
+fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_, RequestContext<'_>>) -> Result<Vec<Scopes>, DenialReason> {
     let mut granted = Vec::with_capacity(targets.iter().len());
     for target in targets.iter() {
         let scopes = evaluation.permitted(target.api(), target.within());
@@ -63,7 +63,7 @@ fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>) -> Result<Vec<S
     Ok(granted)
 }
 
-fn whole_target_refused(evaluation: &Evaluation<'_>) -> DenialReason {
+fn whole_target_refused(evaluation: &Evaluation<'_, RequestContext<'_>>) -> DenialReason {
     match evaluation.action {
         _ if evaluation.presenting_refused => DenialReason::PresentActor,
         Action::Impersonate => DenialReason::Impersonation,
@@ -91,7 +91,7 @@ fn sufficient(targets: &Targets, granted: &[Scopes], request: &ExchangeRequest) 
 /// what was presented.
 fn expires(
     targets: &Targets,
-    evaluation: &Evaluation<'_>,
+    evaluation: &Evaluation<'_, RequestContext<'_>>,
     admitted: &AdmittedExchange,
     limits: &TokenLimits,
     now: Time,
@@ -106,7 +106,7 @@ fn grant(
     targets: Targets,
     granted: Vec<Scopes>,
     expires: Time,
-    evaluation: Evaluation<'_>,
+    evaluation: Evaluation<'_, RequestContext<'_>>,
     (admitted, constraint): (&AdmittedExchange, SenderConstraint),
 ) -> Grant {
     let touched = touched(&targets, &granted, admitted);

@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use super::annotations::PermitTerms;
 use super::cedar::{Action, PolicyDecision, SharedContext};
-use super::context::{RequestContext, ScopeContext};
+use super::context::ScopeContext;
+use super::input::PolicyInput;
 use super::outcome::{Denial, DenialReason, Explanation, PolicyOutcome, merge};
 use super::policies::{Policies, RequestResource};
-use crate::catalog::{Agent, Api};
+use crate::catalog::Api;
 use crate::oauth::{Scope, Scopes};
 
 /// The questions of one request, and the answers so far.
-pub(super) struct Evaluation<'a> {
+pub(super) struct Evaluation<'a, I> {
     pub(super) policies: &'a Policies,
-    context: RequestContext<'a>,
+    context: I,
     shared: SharedContext,
     /// The action that every scope is asked about.
     pub(super) action: Action,
-    /// Whoever would do it: the client, or in an exchange that shows its actor, that actor.
-    principal: &'a Arc<Agent>,
     /// True once a question was put.
     asked: bool,
     /// The policies that stood in the way.
@@ -34,19 +33,14 @@ pub(super) struct Evaluation<'a> {
     pub(super) unbound: bool,
 }
 
-impl<'a> Evaluation<'a> {
+impl<'a, I: PolicyInput> Evaluation<'a, I> {
     /// The questions of whether `action` is permitted in this context.
-    pub(super) fn new(policies: &'a Policies, context: RequestContext<'a>, action: Action) -> Self {
-        let principal = match action {
-            Action::Exchange => &context.admitted.current_actor().agent,
-            Action::Impersonate | Action::OpenTask | Action::PresentActor => context.admitted.client().agent(),
-        };
+    pub(super) fn new(policies: &'a Policies, context: I, action: Action) -> Self {
         Self {
             policies,
             context,
             shared: SharedContext::new(),
             action,
-            principal,
             asked: false,
             explanation: Explanation::default(),
             presenting_refused: false,
@@ -80,11 +74,12 @@ impl<'a> Evaluation<'a> {
 
     /// The policies that permit, with their terms, where the whole of it is permitted.
     fn permits(&mut self, api: &Arc<Api>, scope: &Scope) -> Option<(Vec<String>, PermitTerms)> {
-        let (client, actor) = (self.context.admitted.client().agent(), &self.context.admitted.current_actor().agent);
         let on = ScopeContext { api, info: api.scopes.get(scope)? };
-        let mut deciding = self.ask(self.action, self.principal, &RequestResource::Scope(api.clone(), scope.clone()), on)?;
-        if actor.id != client.id {
-            let presenting = self.ask(Action::PresentActor, client, &RequestResource::Agent(actor.clone()), on);
+        let mut deciding = self.ask(self.action, &RequestResource::Scope(api.clone(), scope.clone()), on)?;
+        let actor = self.context.acting();
+        if actor.id != self.context.client().id {
+            let shown = RequestResource::Agent(Arc::clone(actor));
+            let presenting = self.ask(Action::PresentActor, &shown, on);
             self.presenting_refused |= presenting.is_none();
             deciding.extend(presenting?);
         }
@@ -96,7 +91,7 @@ impl<'a> Evaluation<'a> {
     fn met(&mut self, deciding: &[String]) -> Option<PermitTerms> {
         let terms = self.policies.terms(deciding);
         let unapproved = terms.approval.is_some() && !self.context.is_approved();
-        let unbound = terms.is_bound && self.context.constraint.issued().is_none();
+        let unbound = terms.is_bound && !self.context.is_bound();
         self.unbound |= unbound && !unapproved;
         if unapproved || unbound {
             self.explanation.add(Vec::new(), deciding.to_vec());
@@ -104,18 +99,14 @@ impl<'a> Evaluation<'a> {
         (!unapproved && !unbound).then_some(terms)
     }
 
-    fn ask(
-        &mut self,
-        action: Action,
-        principal: &Arc<Agent>,
-        resource: &RequestResource,
-        on: ScopeContext<'_>,
-    ) -> Option<Vec<String>> {
+    /// Puts a question. In an exchange that shows its actor that actor is the principal, and else the client.
+    fn ask(&mut self, action: Action, resource: &RequestResource, on: ScopeContext<'_>) -> Option<Vec<String>> {
         self.asked = true;
+        let principal = if action == Action::Exchange { self.context.acting() } else { self.context.client() };
         let template = self.policies.template(action, principal, resource);
         let decision =
             template.map_or_else(PolicyDecision::unanswerable, |template| template.decide(&self.context, on, &mut self.shared));
-        let decision = self.policies.counted(decision, self.context.now);
+        let decision = self.policies.counted(decision, self.context.now());
         if decision.allowed {
             return Some(decision.deciding);
         }

@@ -92,6 +92,15 @@ impl Policies {
         self.policies.len()
     }
 
+    /// Their ids, in the order of files and of places in them.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.policies.iter().map(ParsedPolicy::id)
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// True where there are none, so that nothing is permitted.
     pub fn is_empty(&self) -> bool {
         self.policies.is_empty()
@@ -198,10 +207,6 @@ impl Policies {
 
     pub(super) fn policies(&self) -> &[ParsedPolicy] {
         &self.policies
-    }
-
-    pub(super) fn index(&self) -> &Index {
-        &self.index
     }
 
     pub(super) fn remembered(&self) -> usize {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::TokenLimits;
 use super::cedar::Action;
-use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{Denial, DenialReason, PolicyOutcome, TaskDenial, TaskGrant, merge};
 use super::policies::Policies;
+use super::request_context::RequestContext;
 use crate::authority;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, Catalog, Status};
@@ -60,7 +60,8 @@ pub fn open(
             })
         }
         Err(reason) => {
-            let approvable = |approved: &mut Evaluation<'_>| terms(catalog, task, spec, limits, now, approved).is_ok();
+            let approvable =
+                |approved: &mut Evaluation<'_, RequestContext<'_>>| terms(catalog, task, spec, limits, now, approved).is_ok();
             evaluation.refused(DenialReason::Task(reason), approvable)
         }
     }
@@ -85,7 +86,7 @@ fn terms(
     spec: &TaskSpec,
     limits: &TokenLimits,
     now: Time,
-    evaluation: &mut Evaluation<'_>,
+    evaluation: &mut Evaluation<'_, RequestContext<'_>>,
 ) -> Result<Terms, TaskDenial> {
     let within = task.admitted().task();
     let mut apis = Vec::with_capacity(spec.authority.len());
@@ -104,7 +105,7 @@ fn permitted(
     catalog: &Catalog,
     task: &AdmittedTask,
     (id, scopes): (&Resource, &Scopes),
-    evaluation: &mut Evaluation<'_>,
+    evaluation: &mut Evaluation<'_, RequestContext<'_>>,
 ) -> Result<(Arc<Api>, Scopes), TaskDenial> {
     let api = catalog.api(id).ok_or(TaskDenial::UnknownApi)?;
     let undeclared = scopes.iter().filter(|scope| !api.scopes.contains_key(*scope)).count();

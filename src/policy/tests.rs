@@ -2,6 +2,7 @@
 #![allow(clippy::result_large_err, reason = "a refusal is looked at once")]
 
 mod annotations;
+mod explain;
 mod index;
 mod loader;
 mod narrowness;

@@ -1,6 +1,7 @@
 //! What the conditions of a policy come to where only some of what they read is given: true, false, or decided by the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde_json::Value;
 
@@ -13,6 +14,31 @@ pub(in crate::policy) enum Datum {
     Number(i64),
     Text(String),
     Set(BTreeSet<Datum>),
+}
+
+impl Datum {
+    /// The text that it is.
+    pub(in crate::policy) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// As a policy writes it.
+impl fmt::Display for Datum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => flag.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Set(members) => {
+                let members: Vec<String> = members.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", members.join(", "))
+            }
+        }
+    }
 }
 
 /// Values by the paths at which policies read them; `action` is one too.

@@ -6,8 +6,9 @@ use super::index::Dice;
 use super::*;
 use crate::binding::SenderConstraint;
 use crate::policy::cedar::{Action, SharedContext};
-use crate::policy::context::{RequestContext, ScopeContext};
+use crate::policy::context::ScopeContext;
 use crate::policy::policies::RequestResource;
+use crate::policy::request_context::RequestContext;
 
 const PERMIT: &str = r#"permit (principal, action == Action::"exchange", resource);"#;
 

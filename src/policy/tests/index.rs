@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::binding::SenderConstraint;
 use crate::policy::cedar::{Action, PolicyDecision, ResourceRef, SharedContext, oracle, request_head};
-use crate::policy::context::{RequestContext, ScopeContext};
+use crate::policy::context::ScopeContext;
 use crate::policy::index::{Index, PolicyHead, RequestHead};
 use crate::policy::policies::RequestResource;
+use crate::policy::request_context::RequestContext;
 
 /// A source of choices that proptest can shrink.
 pub(super) struct Dice(std::vec::IntoIter<u16>);
