@@ -148,11 +148,11 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
 }
 
 /// Requests put to one set.
-const REQUESTS: u32 = 4;
+const REQUESTS: u32 = 8;
 
-/// The sets of 5,000 pairs of a set and a request, or of as many as `COUNTERSIGN_HISTORIES` says.
+/// The sets of 5,000 pairs of a set and a request, or of as many as `COUNTERSIGN_PAIRS` says.
 fn pairs() -> proptest::test_runner::Config {
-    let pairs = std::env::var("COUNTERSIGN_HISTORIES").map_or(5_000, |pairs| pairs.parse::<u32>().unwrap());
+    let pairs = std::env::var("COUNTERSIGN_PAIRS").map_or(5_000, |pairs| pairs.parse::<u32>().unwrap());
     cases(pairs.div_ceil(REQUESTS))
 }
 
@@ -160,7 +160,7 @@ proptest! {
     #![proptest_config(pairs())]
 
     #[test]
-    fn a_slice_decides_like_the_whole(rolls in proptest::collection::vec(any::<u16>(), 80)) {
+    fn a_slice_decides_like_the_whole(rolls in proptest::collection::vec(any::<u16>(), 120)) {
         sliced_and_whole_agree(rolls);
     }
 }
