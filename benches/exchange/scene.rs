@@ -112,6 +112,11 @@ impl Scene {
                 ),
             );
         }
+        // Those that policies name and nobody asks as.
+        for (agent, team) in [("nightly", "platform"), ("desk", "support")] {
+            let text = format!("id = \"{agent}\"\nowner = \"dana@acme.example\"\nteam = \"{team}\"\nkind = \"service\"\n");
+            put(&format!("agents/{agent}.toml"), text);
+        }
         for (name, text) in APIS {
             put(name, text.to_owned());
         }
@@ -211,6 +216,7 @@ destination = "internal"
 default_scopes = ["contacts.read"]
 [scopes]
 "contacts.read" = { data = ["pii"], effect = "read" }
+"contacts.health" = { data = ["special"], effect = "read" }
 "contacts.delete" = { data = ["pii"], effect = "irreversible" }
 [[derive]]
 from = { api = "https://research.example", scope = "customers.lookup" }

@@ -202,7 +202,7 @@ BREAKS = {
     ],
     "What is not known is the worst that it could be": [
         one("auth-age", "who does not say when it authenticated did so before the present",
-            "what_is_not_known_is_worst_in_each_direction_that_a_policy_can_ask", "src/policy/context.rs",
+            "what_is_not_known_is_worst_in_each_direction_that_a_policy_can_ask", "src/policy/request_context.rs",
             ".time.map_or(i64::MAX, since)", ".time.map_or(-1, since)"),
         one("auth-time-ahead", "a time of authentication that lies ahead is now",
             "a_time_of_authentication_ahead_is_now_within_the_skew_and_refused_beyond_it", "src/token/foreign.rs",
@@ -218,7 +218,7 @@ BREAKS = {
     ],
     "A look at files that are being written is no decision": [
         one("empty-policy", "an empty policy file forbids nothing",
-            "empty_files_are_mistakes", "src/config/folders.rs",
+            "empty_files_are_mistakes", "src/config/policy_folder.rs",
             "if text.trim().is_empty() {", "if false && text.trim().is_empty() {"),
         one("within-a-look", "what is written during a look is taken for a configuration",
             "what_is_shown_was_on_disk_at_one_time", "src/config/watch.rs",
