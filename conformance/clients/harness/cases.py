@@ -112,6 +112,10 @@ def mcp(server, program):
     for login in ["basic", "post", "private_key_jwt"]:
         yield Case(f"client credentials by {login}", one, itself, {"client_credentials", login}, grant=CLIENT_CREDENTIALS,
                    target=place, auth=login)
+    person = server.issuers.id_token(one.web)
+    for login in ["basic", "post"]:
+        yield Case(f"jwt-bearer by {login}", one, issued("idp:alice", place, "notes.read", ["orchestrator"]),
+                   {"jwt_bearer", login}, grant=JWT_BEARER, target=place, auth=login, assertion=person)
     yield Case("wrong secret", one, "refused: invalid_client", {"client_credentials", "basic"}, grant=CLIENT_CREDENTIALS,
                target=place, auth="basic", client_secret="not-the-secret")
     yield Case("one that may not", server.agents.analyst, "refused: unauthorized_client", {"client_credentials", "basic"},
