@@ -104,7 +104,7 @@ impl<'a> AudienceClaim<'a> {
 }
 
 /// The part of the chain that the token shows: all of it, or only the current actor where any API that it is for asks for that.
-fn shown<'a>(chain: &'a ActChain, grant: &Grant) -> Cow<'a, ActChain> {
+pub(super) fn shown<'a>(chain: &'a ActChain, grant: &Grant) -> Cow<'a, ActChain> {
     let current_only = |api: &Api| api.chain == ChainShown::Current;
     match grant.apis().iter().any(|api| current_only(api)) {
         true => Cow::Owned(chain.outermost()),

@@ -46,6 +46,7 @@ pub(super) enum Action {
     Impersonate,
     PresentActor,
     OpenTask,
+    HandOver,
 }
 
 /// The resource of a question.
@@ -197,6 +198,7 @@ impl Action {
             Self::Impersonate => "impersonate",
             Self::PresentActor => "present_actor",
             Self::OpenTask => "open_task",
+            Self::HandOver => "hand_over",
         }
     }
 }

@@ -12,8 +12,11 @@ use super::unknown_scopes::UnknownScopes;
 use crate::authority::Targets;
 use crate::binding::SenderConstraint;
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time};
+use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time, TokenType};
 use crate::request::{RequestedToken, ScopeMode};
+
+/// The longest that an identity assertion grant is good for: it is redeemed at once, or asked for anew.
+const HAND_OVER_MAX: Duration = Duration::from_mins(5);
 
 /// Decides at `now` on the token that is asked for. A target on which policy permits nothing at all is a matter of the target;
 /// anything else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).
@@ -27,7 +30,7 @@ pub fn decide(
     now: Time,
 ) -> PolicyOutcome<Grant> {
     let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
-    let mut evaluation = Evaluation::new(policies, context, action(admitted.mode()));
+    let mut evaluation = Evaluation::new(policies, context, action(admitted.mode(), request.token_type()));
     let granted = |evaluation: &mut Evaluation<'_>| -> Result<(Vec<Scopes>, Time), DenialReason> {
         let scopes = permitted(&targets, evaluation)?;
         sufficient(&targets, &scopes, request)?;
@@ -40,8 +43,10 @@ pub fn decide(
     }
 }
 
-fn action(mode: ExchangeMode) -> Action {
+/// To leave what this server can end is a decision of its own.
+fn action(mode: ExchangeMode, token_type: TokenType) -> Action {
     match mode {
+        _ if token_type == TokenType::IdJag => Action::HandOver,
         ExchangeMode::Impersonation => Action::Impersonate,
         ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
             Action::Exchange
@@ -97,7 +102,8 @@ fn expires(
     now: Time,
 ) -> Result<Time, DenialReason> {
     let apis = targets.iter().map(|target| target.api().lifetime.unwrap_or(limits.lifetime));
-    let lifetime = apis.chain(evaluation.lifetime).fold(limits.lifetime_max, Duration::min);
+    let handed_over = (evaluation.action == Action::HandOver).then_some(HAND_OVER_MAX);
+    let lifetime = apis.chain(evaluation.lifetime).chain(handed_over).fold(limits.lifetime_max, Duration::min);
     let expires = Time::from_seconds(now.plus(lifetime).min(admitted.expiry_cap()).seconds());
     if expires > now { Ok(expires) } else { Err(DenialReason::Expired) }
 }

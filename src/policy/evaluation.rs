@@ -36,7 +36,7 @@ impl<'a> Evaluation<'a> {
     /// The questions of whether `action` is permitted in this context.
     pub(super) fn new(policies: &'a Policies, context: RequestContext<'a>, action: Action) -> Self {
         let principal = match action {
-            Action::Exchange => &context.admitted.current_actor().agent,
+            Action::Exchange | Action::HandOver => &context.admitted.current_actor().agent,
             Action::Impersonate | Action::OpenTask | Action::PresentActor => context.admitted.client().agent(),
         };
         Self {
