@@ -6,6 +6,7 @@ mod clock;
 mod compromise;
 mod grants;
 mod outcome;
+mod policy;
 mod reason;
 mod recognise;
 mod retention;
@@ -20,6 +21,7 @@ pub use agents::{
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
 pub use grants::{GRANT_PAGE_MAX, GrantPage, GrantReport, ReachedApi, RuleGrants, grants};
+pub use policy::explain_policy;
 pub use reason::AdminReason;
 pub use recognise::{Recognised, recognised};
 pub use retention::{ArchivedRecords, HeldTransaction, archived, hold, holds, release};

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod output;
+mod proof_file;
 
 mod admin;
 mod agent;
@@ -21,6 +22,9 @@ mod init;
 mod keys;
 mod ledger;
 mod log;
+mod policy_files;
+mod policy_test;
+mod policy;
 mod quickstart;
 mod replay;
 mod restore;
@@ -63,6 +67,9 @@ enum Command {
     Serve(serve::Options),
     /// Validate the whole configuration and print every complaint
     Check(check::Options),
+    /// Say what policies would decide
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Say who could satisfy a trust rule
     #[command(subcommand)]
     Trust(trust::TrustCommand),
@@ -114,6 +121,7 @@ pub fn run() -> ExitCode {
         Command::Init(options) => init::run(&options),
         Command::Serve(options) => serve::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Policy(command) => policy::run(&command),
         Command::Trust(command) => trust::run(&command),
         Command::Keys(options) => keys::run(&options),
         Command::Token(command) => token::run(&command),

@@ -10,6 +10,7 @@ mod fields;
 mod keys_file;
 mod certificate_file;
 mod matcher_file;
+mod policy_folder;
 mod settings;
 mod tls_file;
 mod web_settings;
@@ -29,11 +30,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use agent_file::{ASSERTION_ALGORITHMS, LoginFile};
-pub use build::{Config, FolderContent, PolicyText, ServerKeys, deployment};
+pub use build::{Config, FolderContent, ServerKeys, deployment};
 pub use candidate::{CandidateBoard, CandidateReport, CandidateState, ChangedBy, StartState, Succession, TakeOutcome};
 #[cfg(test)]
 pub(crate) use look::BETWEEN;
 pub use look::{Fingerprint, KeptFiles};
+pub use policy_folder::{PolicySettings, PolicyText};
 pub use settings::{KeySettings, LedgerAccess, LimitSettings, Settings, StoreEngine};
 pub use tls_file::{IpPrefix, Proxy, TlsSettings};
 pub use trust_file::TrustFile;
@@ -41,6 +43,8 @@ pub use watch::{ConfigurationWatch, Successor, watch};
 
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostics, SourceLocation};
+use crate::policy::NamesBySort;
+use crate::store::InForceFile;
 use crate::trust::TrustRule;
 use load::{DEFAULTS, LoadContext};
 use reader::TableReader;
@@ -55,6 +59,8 @@ pub struct Sources {
     pub files: Vec<PathBuf>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
+    /// The data folder that remembers the names of before, where there is one.
+    pub data: Option<PathBuf>,
 }
 
 /// The outcome of one reading.
@@ -105,7 +111,13 @@ impl Sources {
         let text =
             |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let default_file = if files.is_empty() { DEFAULT_FILE.into() } else { PathBuf::new() };
-        Self { default_file, files, environment: std::env::vars_os().filter_map(text).collect() }
+        Self { default_file, files, environment: std::env::vars_os().filter_map(text).collect(), data: None }
+    }
+
+    /// The same for the server on the data folder `data`, which remembers the names of before.
+    #[must_use]
+    pub fn on(self, data: &Path) -> Self {
+        Self { data: Some(data.to_owned()), ..self }
     }
 
     /// Reads everything.
@@ -126,7 +138,8 @@ impl Sources {
 
     fn read(&self, kept: Option<KeptFiles>) -> Loaded {
         let context = LoadContext::new(home(&self.files), kept);
-        let read = self.settings(&context).and_then(|settings| folders::read(&context, settings));
+        let recorded = self.recorded(&context);
+        let read = self.settings(&context).and_then(|settings| folders::read(&context, settings, recorded));
         let (errors, warnings, kept) = context.finish();
         let config = match read {
             Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),
@@ -139,6 +152,17 @@ impl Sources {
         let environment = ours.map(|(name, value)| (name.clone(), value.clone())).collect();
         let digest = fingerprint.digest(&home(&self.files), &environment);
         Loaded { config, kept, fingerprint, digest }
+    }
+
+    /// The names that were in force before on the data folder.
+    fn recorded(&self, context: &LoadContext) -> NamesBySort {
+        let names = self.data.as_deref().map(|data| InForceFile::of_names(data).read().map(|text| (data, text)));
+        let Some(Ok((data, Some(text)))) = names else { return NamesBySort::new() };
+        NamesBySort::parse(&text).unwrap_or_else(|| {
+            let file = InForceFile::of_names(data).path();
+            context.warn(SourceLocation::file(file.to_string_lossy()), "names of before cannot be read from it; remove it");
+            NamesBySort::new()
+        })
     }
 
     /// Each layer is read alone first, so that mistakes in what another layer overrides are told as well.

@@ -240,6 +240,7 @@ fn denial_code(reason: &DenialReason, profile: Profile) -> ErrorCode {
         DenialReason::Scope(_) => ErrorCode::InvalidScope,
         DenialReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
         DenialReason::Expired => profile.unacceptable,
+        DenialReason::Unbound => ErrorCode::InvalidDpopProof,
         DenialReason::Impersonation | DenialReason::PresentActor => ErrorCode::InvalidRequest,
     }
 }

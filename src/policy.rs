@@ -6,24 +6,36 @@
 
 mod unknown_scopes;
 mod outcome;
+mod vocabulary;
+mod annotations;
 mod context;
+mod input;
+mod request_context;
 mod index;
 mod cedar;
 mod loader;
 mod policies;
-mod names;
 mod evaluation;
 mod decide;
+mod assumed;
+mod explain;
+mod reach;
+mod names;
 mod task;
 
 use std::time::Duration;
 
 use crate::oauth::Issuer;
 
+pub use annotations::{ApproverCount, PolicyException};
+pub use assumed::AssumedRequest;
 pub use decide::decide;
+pub use explain::{PolicyExplanation, PolicyVerdict, ScopeExplanation, UnmetPermit};
+pub use names::Comparison;
 pub use outcome::{Denial, DenialReason, Grant, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
 pub use policies::Policies;
 pub use task::open;
+pub use vocabulary::{NameSort, NamesBySort, Vocabulary};
 
 /// The bounds of every token and task of this server.
 #[derive(Clone, Debug)]

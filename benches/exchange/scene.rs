@@ -123,6 +123,11 @@ impl Scene {
                 ),
             );
         }
+        // Those that policies name and nobody asks as.
+        for (agent, team) in [("nightly", "platform"), ("desk", "support")] {
+            let text = format!("id = \"{agent}\"\nowner = \"dana@acme.example\"\nteam = \"{team}\"\nkind = \"service\"\n");
+            put(&format!("agents/{agent}.toml"), text);
+        }
         for (name, text) in APIS {
             put(name, text.to_owned());
         }
@@ -146,7 +151,7 @@ impl Scene {
         self.post(&self.form(hop, subject))
     }
 
-    /// The same by the grant type jwt-bearer.
+    /// The whole HTTP request by which the agent of hop `hop` sends `subject` as an assertion, with a fresh one of its own.
     pub fn asserted_request(&self, hop: usize, subject: &str) -> Vec<u8> {
         let exchange = format!("&subject_token={subject}&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aid_token");
         let form = self.form(hop, subject).replacen(&exchange, &format!("&assertion={subject}"), 1);
@@ -268,6 +273,7 @@ destination = "internal"
 default_scopes = ["contacts.read"]
 [scopes]
 "contacts.read" = { data = ["pii"], effect = "read" }
+"contacts.health" = { data = ["special"], effect = "read" }
 "contacts.delete" = { data = ["pii"], effect = "irreversible" }
 [[derive]]
 from = { api = "https://research.example", scope = "customers.lookup" }

@@ -16,6 +16,7 @@ use super::text::instant;
 use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget, TrialGround};
 use crate::commit::Transition;
 use crate::config::{Succession, data_folder};
+use crate::deployment::Deployment;
 use crate::http::block_on;
 use crate::jose::Compact;
 use crate::ledger::Usage;
@@ -199,6 +200,21 @@ impl Admin {
                 let ground = TrialGround::of(&folder.deployment, Some(&*state));
                 let tried = admin::try_token(ground, &token, rule, clock.now()).await;
                 Ok(Ok(json!({ "tried": tried, "waits": false })))
+            }
+        }
+    }
+
+    /// The decision of the policies in force on a request that is assumed.
+    pub(super) async fn explain_policy(&self, request: &str) -> Result<AdminAnswer, Failure> {
+        match self {
+            Self::Server(client) => {
+                let url = "http://ops/ops/policy/explain";
+                answer(&client.post_form(url, &[("request", request)], None, None).await?)
+            }
+            Self::Folder(folder) => {
+                let Deployment { policies, catalog, .. } = &folder.deployment;
+                let explained = admin::explain_policy(policies, catalog, request, SystemClock.now());
+                Ok(explained.map(|explained| json!(explained)).map_err(|reason| with_causes(&reason)))
             }
         }
     }

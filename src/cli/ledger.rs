@@ -12,6 +12,7 @@ use super::audit::{AuditOutcome, examine};
 use super::hold::{self, HoldOptions};
 use super::log::{Inclusion, LocalLog, LogSource, export, records_of};
 use super::output::{CommandResult, Failure, print};
+use super::proof_file;
 use crate::commit::contract::Select;
 use crate::files::Access;
 use crate::oauth::Jti;
@@ -19,7 +20,7 @@ use crate::oauth::Jti;
 /// The sub-commands of `ledger`.
 #[derive(Subcommand)]
 pub(super) enum LedgerCommand {
-    /// Verify a whole log from nothing but its files: every hash, tile, checkpoint and record
+    /// Verify a whole log from nothing but its files: every hash, tile, checkpoint and record; or one proof by itself
     Verify(VerifyOptions),
     /// Print the proof that a hop is in the ledger (C2SP tlog-proof), with its record
     Prove(ProveOptions),
@@ -36,7 +37,7 @@ pub(super) enum LedgerCommand {
 /// The options of `ledger verify`.
 #[derive(Args)]
 pub(super) struct VerifyOptions {
-    /// A server's data folder, the folder of a log, or the URL below which a log is served
+    /// A server's data folder, the folder of a log, the URL below which a log is served, or the file of one proof (- for stdin)
     place: String,
     /// A verifier key (vkey) of the log, from somebody you trust; may repeat. Without it those beside the log are believed, which
     /// shows that the log agrees with itself, but not whose it is
@@ -96,6 +97,12 @@ pub(super) fn run(command: &LedgerCommand) -> CommandResult {
 
 /// Verifies and says what was found. Answers no when anything is not in order.
 fn verify(options: &VerifyOptions) -> CommandResult {
+    if proof_file::is_proof(&options.place) {
+        return match options.archive.is_empty() {
+            true => proof_file::verify(&options.place, &options.key, options.json),
+            false => Err(Failure::new("an archive goes with a folder, not with one proof")),
+        };
+    }
     let shown = stderr().is_terminal() && !options.json;
     let watch = |at, of| {
         if shown {

@@ -54,7 +54,7 @@ async fn quickstart(options: &Options) -> CommandResult {
     let federation = Federation::new(public, ops, &jwks);
     rt::spawn(jwks.into_server());
     let main = write_configuration(&options.data, &federation, &issuers)?;
-    let sources = Sources { default_file: PathBuf::new(), files: vec![main], environment: Default::default() };
+    let sources = Sources { default_file: PathBuf::new(), files: vec![main], ..Sources::default() };
     let stopped = asked_to_stop()?;
     let server = server::start(&sources, &options.data).await?;
     let mut play = Play::new(&federation, &issuers, &options.data, StepReport::new(options.json), started)?;

@@ -26,7 +26,7 @@ pub(super) struct Options {
 pub(super) fn run(options: &Options) -> CommandResult {
     log();
     let data = options.data.clone().unwrap_or_else(|| data_folder(&options.config));
-    http::block_on(serve(Sources::new(options.config.clone()), data))
+    http::block_on(serve(Sources::new(options.config.clone()).on(&data), data))
 }
 
 async fn serve(sources: Sources, data: PathBuf) -> CommandResult {

@@ -20,7 +20,7 @@ use super::tasks::{SealedTask, TermsSealer};
 use super::unrecorded::UnrecordedSum;
 use super::velocity::Velocities;
 use crate::crypto::Digest;
-use crate::oauth::{GenerationKey, Jti, SingleUse, StatusPlace, Time, Txn};
+use crate::oauth::{GenerationKey, Jti, ShareKey, SingleUse, StatusPlace, Time, Txn};
 
 /// No command spends more values.
 pub(super) const SINGLE_USE_MAX: usize = 8;
@@ -35,6 +35,11 @@ pub(super) trait CommitCommand: Send {
     /// The single-use values that it spends: the store is asked for them as the lock is taken.
     fn single_use(&self) -> &[SingleUse] {
         &[]
+    }
+
+    /// The client whose command it is, which takes turns with others. Nobody's, a death's above all, waits for no turn.
+    fn share(&self) -> ShareKey {
+        ShareKey::NOBODY
     }
 
     /// True where it acts only once it is durable: nothing after it may then share its batch.

@@ -201,7 +201,7 @@ impl Commit {
             .shared
             .refusals
             .place(ShareKey::of(&agent))
-            .and_then(|place| self.send(RefusalCommand { refusal, login, quota: Arc::clone(quota), reply, _place: place }));
+            .and_then(|place| self.send(RefusalCommand { refusal, login, quota: Arc::clone(quota), reply, place }));
         if sent.is_err() {
             quota.give_back(&agent, suppressed + 1);
             return Ok(());
@@ -286,7 +286,7 @@ impl Commit {
             return Err(CommitReason::TooLarge);
         }
         let place = self.shared.issues.place(who)?;
-        Ok(move |reply| SpendCommand { single_use, reply, _place: place })
+        Ok(move |reply| SpendCommand { single_use, reply, place })
     }
 
     /// False while the store takes no records, as far as the writer has found out.

@@ -109,6 +109,13 @@ impl Queue {
     }
 }
 
+impl QueuePlace {
+    /// Who holds it.
+    pub(super) fn who(&self) -> ShareKey {
+        self.who
+    }
+}
+
 impl Drop for QueuePlace {
     fn drop(&mut self) {
         self.queue.shares().give_back(self.who, 1);

@@ -6,6 +6,7 @@
 //! acknowledged; a batch whose flush failed may turn out to be durable, and then its hops are recorded as withheld.
 
 mod recovery;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use self::turns::Turns;
 use super::command::{CommitCommand, Message, Pending, Reply, Staging, UncertainBatch, WriterMemory};
 use super::commands::{ChangeCommand, CheckpointCommand, KeyEventsCommand, WithholdCommand};
 use super::contract::{Batch, CommitStore, KeyList, StoreReason};
@@ -33,6 +35,8 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     limits: Limits,
     messages: Receiver<Message>,
+    /// The commands that wait for another batch.
+    turns: Turns,
     memory: WriterMemory,
     /// The index of the next record, as last acknowledged or learned.
     next: u64,
@@ -102,12 +106,16 @@ impl Writer {
                 None
             }
         };
-        Some(messages.into_iter().filter_map(command).collect())
+        let arrived: Vec<_> = messages.into_iter().filter_map(command).collect();
+        Some(self.turns.take(arrived.into_iter()))
     }
 
     /// Waits for a message; while something is left to do without being asked, or time may end a task, no longer than the pause
     /// between two attempts.
     fn wait(&self) -> Option<Option<Message>> {
+        if self.turns.is_waiting() {
+            return Some(self.messages.try_recv().ok());
+        }
         if !self.closing.is_empty() {
             return self.messages.try_recv().ok().map(Some);
         }

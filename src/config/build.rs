@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 use super::agent_file::{AgentFile, LoginFile};
 use super::dated;
 use super::load::LoadContext;
+use super::policy_folder::PolicyText;
 use super::reader::all;
 use super::settings::Settings;
 use super::trust_file::TrustFile;
@@ -24,7 +25,7 @@ use crate::jose::Cache;
 use crate::keys::{KeySource, Sequences};
 use crate::mint::Signers;
 use crate::oauth::{ClientId, Pseudonyms};
-use crate::policy::{Policies, TaskLimits, TokenLimits};
+use crate::policy::{Comparison, NamesBySort, Policies, TaskLimits, TokenLimits, Vocabulary};
 use crate::token::IssuerKeys;
 use crate::trust::{
     DuplicateRule, IssuerSelector, Severity, SubjectKind, TrustKind, TrustRule, TrustRuleParts, TrustRuleReason, TrustStore,
@@ -50,15 +51,6 @@ pub struct Config {
     /// Our certificate and its key, if we speak TLS.
     pub identity: Option<Arc<CertifiedKey>>,
     pub(super) inputs: StageInputs,
-}
-
-/// A policy file as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyText {
-    /// The file, as diagnostics name it.
-    pub file: Arc<str>,
-    /// Its text.
-    pub text: String,
 }
 
 /// The keys of a deployment, parsed.
@@ -102,9 +94,15 @@ impl StageInputs {
 }
 
 impl StageInputs {
-    /// Warns of names in the policies that nothing in `catalog` has.
-    pub(super) fn warn_of_unknown_names(&self, context: &LoadContext, catalog: &Catalog) {
-        self.policies.unknown_names(catalog).into_iter().for_each(|warning| context.report_warning(warning));
+    /// Reports names in the policies that nothing has, in `catalog`, in the trust rules or, as it is `recorded`, before; policies
+    /// that cannot do what they seem to; and required ones that are not there.
+    pub(super) fn compare_policies(&self, context: &LoadContext, settings: &Settings, catalog: &Catalog, recorded: NamesBySort) {
+        let depth_max = u32::try_from(settings.tokens.chain_depth_max).unwrap_or(u32::MAX);
+        let vocabulary = Vocabulary::new(catalog, self.rules.iter(), depth_max, recorded);
+        let Comparison { mistakes, warnings } = self.policies.compare(&vocabulary);
+        let required = settings.policies.required.iter().map(|id| (id.value.as_str(), &id.location));
+        mistakes.into_iter().chain(self.policies.missing(required)).for_each(|mistake| context.report(mistake));
+        warnings.into_iter().for_each(|warning| context.report_warning(warning));
     }
 }
 
@@ -112,6 +110,11 @@ impl Config {
     /// The trust rules, as they are verified by.
     pub fn trust_rules(&self) -> &[TrustRule] {
         &self.inputs.rules
+    }
+
+    /// The policies, as they are decided by.
+    pub fn policy_set(&self) -> &Policies {
+        &self.inputs.policies
     }
 
     /// The folders that it was read from, and how much was found in each.

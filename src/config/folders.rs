@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::agent_file::AgentFile;
-use super::build::{Config, PolicyText, StageInputs};
-use super::load::{DEFAULTS, LoadContext};
+use super::build::{Config, StageInputs};
+use super::load::LoadContext;
+use super::policy_folder::{files, policies};
 use super::reader::TableReader;
 use super::settings::Settings;
 use super::toml::{Table, TomlValue};
@@ -13,9 +14,11 @@ use super::trust_file::TrustFile;
 use super::validate::Validation;
 use super::{api_file, certificate_file, tls_file};
 use crate::diagnostic::{Diagnostics, Located, NameKind, SourceLocation};
+use crate::policy::NamesBySort;
 
-/// Reads the folders and puts everything together. None when that cannot be; the diagnostics say why.
-pub(super) fn read(context: &LoadContext, settings: Settings) -> Option<Config> {
+/// Reads the folders and puts everything together; `recorded` are the names of before. None when that cannot be; the
+/// diagnostics say why.
+pub(super) fn read(context: &LoadContext, settings: Settings, recorded: NamesBySort) -> Option<Config> {
     let mut declared = BTreeSet::new();
     let rule_names = [("name", NameKind::TrustRule), ("trust_domain", NameKind::TrustDomain)];
     let rules = entries(context, &settings.files.trust, &rule_names, &mut declared, TrustFile::read);
@@ -33,7 +36,7 @@ pub(super) fn read(context: &LoadContext, settings: Settings) -> Option<Config> 
     let inputs = StageInputs::new(context, authority, &rules, &agents, &policies);
     let logins: BTreeMap<_, _> = agents.into_iter().map(|file| (file.agent.entry.id, file.logins)).collect();
     let (catalog, inputs) = (catalog?, inputs?);
-    inputs.warn_of_unknown_names(context, &catalog);
+    inputs.compare_policies(context, &settings, &catalog, recorded);
     Some(Config { settings, catalog, rules, logins, policies, warnings: Diagnostics::default(), identity, inputs })
 }
 
@@ -63,25 +66,4 @@ fn name(table: &Table, key: &str) -> Option<String> {
         TomlValue::Text(name) => Some(name.clone()),
         _ => None,
     }
-}
-
-fn policies(context: &LoadContext, folder: &Located<PathBuf>) -> Vec<PolicyText> {
-    let mut policies = Vec::new();
-    for path in files(context, folder, "cedar") {
-        let file = path.to_string_lossy();
-        let location = SourceLocation::line(file.as_ref(), 1);
-        let Some(text) = context.text(&path, &location) else { continue };
-        if text.trim().is_empty() {
-            let sentence =
-                "an empty policy file is taken for one that is being written; remove it, or say in a comment what it is for";
-            context.error(location, sentence);
-        }
-        policies.push(PolicyText { file: file.into(), text });
-    }
-    policies
-}
-
-fn files(context: &LoadContext, folder: &Located<PathBuf>, extension: &'static str) -> Vec<PathBuf> {
-    let may_be_missing = &*folder.location.file == DEFAULTS.0;
-    context.files(&folder.value, extension, &folder.location, may_be_missing)
 }

@@ -118,6 +118,14 @@ impl LoadContext {
         Vec::new()
     }
 
+    /// The files in a folder that [`Self::files`] does not list: those of other names, and those in folders below it.
+    pub(super) fn unread(&self, folder: &Path, extension: &'static str) -> Vec<PathBuf> {
+        match self.look(Looked::Unread(folder.to_owned(), extension)).content {
+            Content::Files(paths) => paths.iter().cloned().collect(),
+            Content::Failed(..) | Content::Bytes(_) => Vec::new(),
+        }
+    }
+
     /// Every mistake, every warning, and everything that was looked at.
     pub(super) fn finish(self) -> (Diagnostics, Diagnostics, KeptFiles) {
         let [errors, warnings] = [self.errors, self.warnings].map(|list| Diagnostics::new(list.into_inner()));

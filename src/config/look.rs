@@ -26,6 +26,9 @@ const LIST_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// No folder of a configuration holds more files.
 pub(super) const FOLDER_FILES_MAX: usize = 10_000;
 
+/// As deep is looked for files that are not read.
+const UNREAD_DEPTH_MAX: usize = 3;
+
 /// A file or folder that a configuration is read from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Looked {
@@ -35,6 +38,8 @@ pub(super) enum Looked {
     List(PathBuf),
     /// The names in a folder that end in an extension.
     Folder(PathBuf, &'static str),
+    /// Everything else in the folder, and what ends in the extension in the folders below it.
+    Unread(PathBuf, &'static str),
 }
 
 /// The outcome of one look.
@@ -80,15 +85,21 @@ impl Looked {
         let (content, stamp) = match self {
             Self::File(path) => read(path, FILE_BYTES_MAX),
             Self::List(path) => read(path, LIST_BYTES_MAX),
-            Self::Folder(path, extension) => list(path, extension),
+            Self::Folder(path, extension) => list(path, names(path, extension)),
+            Self::Unread(path, extension) => list(path, unread(path, extension)),
         };
         Look { content, stamp }
     }
 
     fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::List(path) | Self::Folder(path, _) => path,
+            Self::File(path) | Self::List(path) | Self::Folder(path, _) | Self::Unread(path, _) => path,
         }
+    }
+
+    /// True for names only: what is read stands under files.
+    fn is_listing(&self) -> bool {
+        matches!(self, Self::Folder(..) | Self::Unread(..))
     }
 }
 
@@ -140,13 +151,13 @@ impl Fingerprint {
 
     /// The files that were read here and are not read in `other`.
     pub(super) fn lost_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a Path> {
-        self.0.keys().filter(|looked| !matches!(looked, Looked::Folder(..)) && !other.0.contains_key(looked)).map(Looked::path)
+        self.0.keys().filter(|looked| !looked.is_listing() && !other.0.contains_key(looked)).map(Looked::path)
     }
 
     /// The digest of all content. Files are named as seen from the folder `home`.
     pub(super) fn digest(&self, home: &Path, environment: &BTreeMap<String, String>) -> Digest {
         let mut parts: Vec<Vec<u8>> = Vec::new();
-        for (looked, digest) in self.contents().filter(|(looked, _)| !matches!(looked, Looked::Folder(..))) {
+        for (looked, digest) in self.contents().filter(|(looked, _)| !looked.is_listing()) {
             let whole = std::path::absolute(looked.path()).unwrap_or_else(|_| looked.path().to_owned());
             let path = whole.strip_prefix(home).unwrap_or(&whole);
             parts.push([path.as_os_str().as_encoded_bytes(), b"\0", digest.0.as_slice()].concat());
@@ -179,9 +190,9 @@ fn read(path: &Path, bytes_max: u64) -> (Content, FileStamp) {
     (content, stamp)
 }
 
-fn list(folder: &Path, extension: &str) -> (Content, FileStamp) {
+fn list(folder: &Path, names: io::Result<BTreeSet<PathBuf>>) -> (Content, FileStamp) {
     let stamp = fs::metadata(folder).map(|metadata| FileStamp::of(&metadata)).unwrap_or_default();
-    let content = names(folder, extension).map_or_else(|error| failed(&error), |paths| Content::Files(paths.into()));
+    let content = names.map_or_else(|error| failed(&error), |paths| Content::Files(paths.into()));
     (content, stamp)
 }
 
@@ -194,6 +205,25 @@ fn names(folder: &Path, extension: &str) -> io::Result<BTreeSet<PathBuf>> {
         let wanted = Path::new(&name).extension().is_some_and(|found| found == extension);
         if wanted && !hidden && paths.len() <= FOLDER_FILES_MAX {
             paths.insert(folder.join(name));
+        }
+    }
+    Ok(paths)
+}
+
+/// The files of a folder that [`names`] leaves out, and those that it would list in the folders below; folders whose names begin
+/// with a dot are left alone, as they hold versions of what a link in the folder names.
+fn unread(folder: &Path, extension: &str) -> io::Result<BTreeSet<PathBuf>> {
+    let (mut paths, mut below) = (BTreeSet::new(), vec![(folder.to_owned(), 0)]);
+    while let Some((here, depth)) = below.pop() {
+        for entry in fs::read_dir(&here)? {
+            let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+            let hidden = name.as_encoded_bytes().first() == Some(&b'.');
+            let wanted = Path::new(&name).extension().is_some_and(|found| found == extension);
+            match path.is_dir() {
+                true if !hidden && depth < UNREAD_DEPTH_MAX => below.push((path, depth + 1)),
+                false if paths.len() <= FOLDER_FILES_MAX && (depth == 0) == (hidden || !wanted) => drop(paths.insert(path)),
+                _ => {}
+            }
         }
     }
     Ok(paths)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::fields::{RATES, address};
 use super::load::LoadContext;
+use super::policy_folder::PolicySettings;
 use super::reader::TableReader;
 use super::tls_file::{Proxy, TlsSettings};
 use super::web_settings::WebSettings;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub client_attestation: ClientAttestationSettings,
     /// Tasks.
     pub tasks: TaskSettings,
+    /// Policies.
+    pub policies: PolicySettings,
     /// The record of every hop.
     pub ledger: LedgerSettings,
     /// The store of record.
@@ -213,6 +216,7 @@ impl Settings {
             "dpop",
             "client_attestation",
             "tasks",
+            "policies",
             "ledger",
             "store",
             "limits",
@@ -230,6 +234,7 @@ impl Settings {
         let dpop = reader.take_table("dpop").and_then(DpopSettings::read);
         let client_attestation = reader.take_table("client_attestation").and_then(ClientAttestationSettings::read);
         let tasks = reader.take_table("tasks").and_then(TaskSettings::read);
+        let policies = reader.take_table("policies").and_then(PolicySettings::read);
         let ledger = reader.take_table("ledger").and_then(LedgerSettings::read);
         let commit = reader.take_table("store").and_then(StoreEngine::read);
         let limits = reader.take_table("limits").and_then(LimitSettings::read);
@@ -248,6 +253,7 @@ impl Settings {
             dpop: dpop?,
             client_attestation: client_attestation?,
             tasks: tasks?,
+            policies: policies?,
             ledger: ledger?,
             commit: commit?,
             limits: limits?,

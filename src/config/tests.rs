@@ -5,6 +5,7 @@ mod access_tokens;
 mod attesters;
 mod dated;
 mod platforms;
+mod policies;
 mod reviews;
 mod revocation;
 mod scene;

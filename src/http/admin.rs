@@ -55,6 +55,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/ledger/hold", web::post().to(hold))
             .route("/ledger/release", web::post().to(release))
             .route("/keys/revoke", web::post().to(revoke_key))
+            .route("/policy/explain", web::post().to(explain_policy))
             .route("/trust/grants", web::get().to(grants))
             .route("/trust/try", web::post().to(try_token))
             .route("/revoke", web::post().to(revoke)),
@@ -108,6 +109,18 @@ async fn try_token(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Re
     let tried = admin::try_token(ground, &token, rule.as_ref(), state.now()).await;
     let waits = state.board.shown().is_some();
     Ok(HttpResponse::Ok().json(json!({ "tried": tried, "waits": waits })))
+}
+
+/// Decides on the parameter `request` by the policies in force, as if it came now. It is recorded nowhere.
+async fn explain_policy(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let (deployment, now) = (state.deployment(), state.now());
+    let decided = web::block(move || {
+        let request = form.get("request").unwrap_or_default();
+        admin::explain_policy(&deployment.policies, &deployment.catalog, request, now)
+    });
+    let explained = decided.await.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
+    Ok(HttpResponse::Ok().json(explained.map_err(AdminError::of)?))
 }
 
 /// The parameters in the address.

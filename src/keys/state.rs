@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use super::source::FetchTarget;
 use super::spiffe_tls::{self, SpiffeServer};
@@ -23,7 +23,6 @@ pub(super) struct CacheState {
     pub(super) wanted: Notify,
     pub(super) fetches: AtomicU64,
     pub(super) failures: AtomicU64,
-    waiting: Semaphore,
 }
 
 /// Key material and the instant at which it was fetched.
@@ -44,9 +43,6 @@ pub(super) enum Phase {
     Ready,
 }
 
-/// The number of requests that wait for one issuer; the others are answered at once.
-const WAITING_MAX: usize = 64;
-
 /// The number of keys left out that one line names.
 const LEFT_OUT_TOLD: usize = 8;
 
@@ -61,7 +57,6 @@ impl CacheState {
             wanted: Notify::new(),
             fetches: AtomicU64::new(0),
             failures: AtomicU64::new(0),
-            waiting: Semaphore::new(WAITING_MAX),
         }
     }
 
@@ -131,9 +126,9 @@ impl CacheState {
         self.target.policy.back_off(failures)
     }
 
-    /// Waits for the fetch in flight, or asks for one; returns at once when the task is resting or too many wait already.
+    /// Waits for the fetch in flight, or asks for one; returns at once when the task is resting. All wait for the same fetch,
+    /// each in a connection, of which every address has its share: a bound of its own would be one that a single client fills.
     pub(super) async fn await_fetch(&self) {
-        let Ok(_permit) = self.waiting.try_acquire() else { return };
         let mut phase = self.phase.subscribe();
         let now = *phase.borrow_and_update();
         match now {

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::common::DelegationClaims;
 use super::signers::MintReason;
 use super::status_list::status_uri;
-use crate::catalog::{Api, ChainShown};
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ActChain, Confirmation, Issuer, Jti, Resource, StatusPlace, Time, Txn};
 use crate::policy::Grant;
@@ -103,10 +102,9 @@ impl<'a> AudienceClaim<'a> {
     }
 }
 
-/// The part of the chain that the token shows: all of it, or only the current actor where any API that it is for asks for that.
+/// The part of the chain that the token shows: all of it, or only the current actor where the grant wants that.
 pub(super) fn shown<'a>(chain: &'a ActChain, grant: &Grant) -> Cow<'a, ActChain> {
-    let current_only = |api: &Api| api.chain == ChainShown::Current;
-    match grant.apis().iter().any(|api| current_only(api)) {
+    match grant.shows_current() {
         true => Cow::Owned(chain.outermost()),
         false => Cow::Borrowed(chain),
     }

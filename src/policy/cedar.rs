@@ -1,6 +1,9 @@
 //! The policy language: the only room that knows the engine. A policy that raises an error is skipped by the engine, a `forbid`
 //! too; so whoever asks here treats any error as a refusal.
 
+pub(super) mod mentions;
+pub(super) mod parts;
+pub(super) mod truth;
 mod unknown;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -15,11 +18,15 @@ use miette::Diagnostic;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::context::{Attribute, PolicyValue, RequestContext, ScopeContext, UsedAttributes};
+use super::annotations::Annotations;
+use super::context::{Attribute, PolicyValue, ScopeContext, UsedAttributes};
 use super::index::{PolicyHead, RequestHead};
+use super::input::PolicyInput;
 use super::outcome::UNANSWERABLE;
 use crate::catalog::{Agent, Api, ScopeInfo};
+use crate::diagnostic::SourceLocation;
 use crate::oauth::{Scope, Time};
+use mentions::Mention;
 
 /// The schema that policies are validated against.
 pub(super) const SCHEMA: &str = include_str!("../../conf/policies/schema.cedarschema");
@@ -62,13 +69,13 @@ pub(super) struct ParsedPolicy {
     policy: Policy,
     pub(super) head: PolicyHead,
     pub(super) used: UsedAttributes,
-    /// `@lifetime`, as written.
-    pub(super) lifetime: Option<String>,
-    /// `@id`, as written.
-    pub(super) named: Option<String>,
-    /// Every other annotation.
-    pub(super) annotations: Vec<String>,
+    /// Its annotations, as written.
+    pub(super) annotations: Annotations,
     pub(super) permits: bool,
+    /// The names in it.
+    pub(super) mentions: Vec<Mention>,
+    /// Its beginning.
+    pub(super) location: SourceLocation,
 }
 
 /// A remark on a text: the byte at which it applies, where that is known, and the words.
@@ -77,19 +84,13 @@ pub(super) struct Remark {
     pub(super) message: String,
 }
 
-/// An entity that a policy names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NamedEntity {
-    pub(super) kind: String,
-    pub(super) id: String,
-    pub(super) written: String,
-}
-
 /// The findings of validation, by policy: errors, and what is only suspicious.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) errors: Vec<(String, Remark)>,
     pub(super) warnings: Vec<(String, Remark)>,
+    /// Those that no request meets.
+    pub(super) impossible: BTreeSet<String>,
 }
 
 /// The policies that could apply to some questions.
@@ -127,16 +128,11 @@ pub(super) struct PolicyDecision {
 
 impl RequestTemplate {
     /// Decides. A context built for another scope of the same request is taken over where no policy could tell the difference.
-    pub(super) fn decide(
-        &self,
-        request: &RequestContext<'_>,
-        on: ScopeContext<'_>,
-        shared: &mut SharedContext,
-    ) -> PolicyDecision {
+    pub(super) fn decide(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> PolicyDecision {
         self.response(request, on, shared).map_or_else(PolicyDecision::unanswerable, |response| PolicyDecision::of(&response))
     }
 
-    fn response(&self, request: &RequestContext<'_>, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
+    fn response(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Response> {
         let context = self.slice.context(request, on, shared)?;
         let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
         let asked = Request::new(principal, action, resource, context, None).ok()?;
@@ -154,6 +150,17 @@ impl PolicyDecision {
         let permitted = response.decision() == Decision::Allow;
         let deciding = response.diagnostics().reason().map(|id| AsRef::<str>::as_ref(id).to_owned()).collect();
         Self { allowed: permitted && erred.is_empty(), permitted_but_erred: permitted && !erred.is_empty(), deciding, erred }
+    }
+
+    /// The decision as it is without the permits that are `over`. It is the one that there is without them: what permits adds
+    /// nothing to what others decide.
+    pub(super) fn without(mut self, over: impl Fn(&str) -> bool) -> Self {
+        let permitted = self.allowed || self.permitted_but_erred;
+        self.erred.retain(|id| !over(id));
+        self.deciding.retain(|id| !permitted || !over(id));
+        let permitted = permitted && !self.deciding.is_empty();
+        let erred = !self.erred.is_empty();
+        Self { allowed: permitted && !erred, permitted_but_erred: permitted && erred, ..self }
     }
 
     /// The decision on a question that the engine could not be asked: refused.
@@ -177,7 +184,7 @@ impl Slice {
         Some(Self { set, used })
     }
 
-    fn context(&self, request: &RequestContext<'_>, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
+    fn context(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> Option<Context> {
         if let Some((_, context)) = shared.iter().find(|(used, _)| *used == self.used) {
             return Some(context.clone());
         }
@@ -192,7 +199,19 @@ impl Slice {
 }
 
 impl Action {
-    fn name(self) -> &'static str {
+    /// Every action that is asked about.
+    pub(super) const ALL: [Self; 5] = [Self::Exchange, Self::Impersonate, Self::PresentActor, Self::OpenTask, Self::HandOver];
+
+    /// The actions by which tokens for a scope are issued.
+    pub(super) const ISSUING: [Self; 2] = [Self::Exchange, Self::Impersonate];
+
+    /// The entity, as Cedar prints it.
+    pub(super) fn entity(self) -> String {
+        format!("Action::{:?}", self.name())
+    }
+
+    /// The name, as policies have it.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Exchange => "exchange",
             Self::Impersonate => "impersonate",
@@ -256,9 +275,9 @@ fn named<'a>(values: impl IntoIterator<Item = (&'a str, PolicyValue<'a>)>) -> Op
 }
 
 /// The subject, whose tags are texts, and its sets, whose tags are sets: those only where a policy mentions them.
-fn subject(request: &RequestContext<'_>, used: UsedAttributes) -> Option<Vec<Entity>> {
+fn subject(request: &impl PolicyInput, used: UsedAttributes) -> Option<Vec<Entity>> {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-    let id = request.admitted.subject().subject().as_str();
+    let id = request.subject_id();
     let held = if used.contains_sets() { Some(uid("Sets", id)?) } else { None };
     let tags: BTreeMap<&str, &str> = request.texts().collect();
     let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
@@ -269,7 +288,7 @@ fn subject(request: &RequestContext<'_>, used: UsedAttributes) -> Option<Vec<Ent
     std::iter::once(Some(subject)).chain(sets).collect()
 }
 
-fn sets_of(request: &RequestContext<'_>, held: EntityUid) -> Option<Entity> {
+fn sets_of(request: &impl PolicyInput, held: EntityUid) -> Option<Entity> {
     let mut sets = BTreeMap::<&str, Vec<RestrictedExpression>>::new();
     for (name, member) in request.members() {
         sets.entry(name).or_default().push(RestrictedExpression::new_string(member.to_owned()));
@@ -287,7 +306,7 @@ fn expression(value: PolicyValue<'_>) -> Option<RestrictedExpression> {
         PolicyValue::Number(value) => RestrictedExpression::new_long(value),
         PolicyValue::Flag(value) => RestrictedExpression::new_bool(value),
         PolicyValue::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
-        PolicyValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value.as_str())?),
+        PolicyValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value)?),
     })
 }
 
@@ -313,15 +332,14 @@ impl ParsedPolicy {
         sentences.unwrap_or_default().into_iter().map(|message| Remark { at: None, message }).collect()
     }
 
-    /// The entities that it names, each once: their type, their id, and both as Cedar writes them.
-    pub(super) fn entities(&self) -> Vec<NamedEntity> {
-        let named = |uid: EntityUid| NamedEntity {
-            kind: uid.type_name().basename().to_owned(),
-            id: AsRef::<str>::as_ref(uid.id()).to_owned(),
-            written: uid.to_string(),
-        };
-        let named: BTreeSet<NamedEntity> = self.policy.entity_literals().into_iter().map(named).collect();
-        named.into_iter().collect()
+    /// Its JSON form.
+    pub(super) fn form(&self) -> serde_json::Value {
+        self.policy.to_json().unwrap_or_default()
+    }
+
+    /// True where it has this annotation.
+    pub(super) fn says(&self, annotation: &str) -> bool {
+        self.annotations.contains_key(annotation)
     }
 
     /// This policy under another id.
@@ -331,16 +349,17 @@ impl ParsedPolicy {
     }
 
     fn new(policy: &Policy) -> Self {
-        let annotation = |name: &str| policy.annotation(name).map(str::to_owned);
-        let others = policy.annotations().map(|(name, _)| name).filter(|name| !["id", "lifetime"].contains(name));
+        let json = policy.to_json().ok();
+        let head = head(policy);
+        let is_asked = head.actions.iter().flatten().all(|action| Action::ALL.iter().any(|asked| asked.entity() == *action));
         Self {
             policy: policy.clone(),
-            head: head(policy),
-            used: policy.to_json().map_or(UsedAttributes::ALL, |json| used(&json)),
-            lifetime: annotation("lifetime"),
-            named: annotation("id"),
-            annotations: others.map(str::to_owned).collect(),
+            head,
+            used: json.as_ref().map_or(UsedAttributes::ALL, used),
+            annotations: policy.annotations().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             permits: policy.effect() == cedar_policy::Effect::Permit,
+            mentions: json.map(|json| mentions::mentions(&json, is_asked)).unwrap_or_default(),
+            location: SourceLocation::default(),
         }
     }
 }
@@ -370,7 +389,12 @@ pub(super) fn validate<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>) -> 
     Ok(Findings {
         errors: found.validation_errors().map(|error| (error.policy_id().to_string(), remark(error))).collect(),
         warnings: found.validation_warnings().map(|warning| (warning.policy_id().to_string(), remark(warning))).collect(),
+        impossible: found.validation_warnings().filter(is_impossible).map(|warning| warning.policy_id().to_string()).collect(),
     })
+}
+
+fn is_impossible(warning: &&cedar_policy::ValidationWarning) -> bool {
+    matches!(warning, cedar_policy::ValidationWarning::ImpossiblePolicy(_))
 }
 
 fn remark(diagnostic: &(impl Diagnostic + ?Sized)) -> Remark {
@@ -433,7 +457,7 @@ pub(super) mod oracle {
     pub(in crate::policy) fn answer(
         policies: &[ParsedPolicy],
         (action, principal, resource): (Action, &Agent, ResourceRef<'_>),
-        request: &RequestContext<'_>,
+        request: &impl PolicyInput,
         on: ScopeContext<'_>,
     ) -> PolicyDecision {
         let schema = VALIDATOR.as_ref().unwrap().schema();

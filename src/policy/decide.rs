@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::TokenLimits;
 use super::cedar::Action;
-use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
 use super::policies::Policies;
+use super::request_context::RequestContext;
 use super::unknown_scopes::UnknownScopes;
 use crate::authority::Targets;
 use crate::binding::SenderConstraint;
+use crate::catalog::ChainShown;
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time, TokenType};
 use crate::request::{RequestedToken, ScopeMode};
@@ -30,8 +31,8 @@ pub fn decide(
     now: Time,
 ) -> PolicyOutcome<Grant> {
     let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
-    let mut evaluation = Evaluation::new(policies, context, action(admitted.mode(), request.token_type()));
-    let granted = |evaluation: &mut Evaluation<'_>| -> Result<(Vec<Scopes>, Time), DenialReason> {
+    let mut evaluation = Evaluation::new(policies, context, asked(admitted.mode(), request.token_type()));
+    let granted = |evaluation: &mut Evaluation<'_, RequestContext<'_>>| -> Result<(Vec<Scopes>, Time), DenialReason> {
         let scopes = permitted(&targets, evaluation)?;
         sufficient(&targets, &scopes, request)?;
         let expires = expires(&targets, evaluation, admitted, limits, now)?;
@@ -44,9 +45,13 @@ pub fn decide(
 }
 
 /// To leave what this server can end is a decision of its own.
-fn action(mode: ExchangeMode, token_type: TokenType) -> Action {
+fn asked(mode: ExchangeMode, token_type: TokenType) -> Action {
+    if token_type == TokenType::IdJag { Action::HandOver } else { action(mode) }
+}
+
+/// The action that is asked about for an exchange in that mode.
+pub(super) fn action(mode: ExchangeMode) -> Action {
     match mode {
-        _ if token_type == TokenType::IdJag => Action::HandOver,
         ExchangeMode::Impersonation => Action::Impersonate,
         ExchangeMode::Delegation | ExchangeMode::Continuation | ExchangeMode::SelfExchange | ExchangeMode::OnBehalfOf => {
             Action::Exchange
@@ -55,7 +60,7 @@ fn action(mode: ExchangeMode, token_type: TokenType) -> Action {
 }
 
 /// The permitted scopes of each target.
-fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>) -> Result<Vec<Scopes>, DenialReason> {
+fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_, RequestContext<'_>>) -> Result<Vec<Scopes>, DenialReason> {
     let mut granted = Vec::with_capacity(targets.iter().len());
     for target in targets.iter() {
         let scopes = evaluation.permitted(target.api(), target.within());
@@ -67,7 +72,7 @@ fn permitted(targets: &Targets, evaluation: &mut Evaluation<'_>) -> Result<Vec<S
     Ok(granted)
 }
 
-fn whole_target_refused(evaluation: &Evaluation<'_>) -> DenialReason {
+fn whole_target_refused(evaluation: &Evaluation<'_, RequestContext<'_>>) -> DenialReason {
     match evaluation.action {
         _ if evaluation.presenting_refused => DenialReason::PresentActor,
         Action::Impersonate => DenialReason::Impersonation,
@@ -96,14 +101,14 @@ fn sufficient(targets: &Targets, granted: &[Scopes], request: &RequestedToken) -
 /// what was presented.
 fn expires(
     targets: &Targets,
-    evaluation: &Evaluation<'_>,
+    evaluation: &Evaluation<'_, RequestContext<'_>>,
     admitted: &AdmittedExchange,
     limits: &TokenLimits,
     now: Time,
 ) -> Result<Time, DenialReason> {
     let apis = targets.iter().map(|target| target.api().lifetime.unwrap_or(limits.lifetime));
     let handed_over = (evaluation.action == Action::HandOver).then_some(HAND_OVER_MAX);
-    let lifetime = apis.chain(evaluation.lifetime).chain(handed_over).fold(limits.lifetime_max, Duration::min);
+    let lifetime = apis.chain(evaluation.terms.lifetime).chain(handed_over).fold(limits.lifetime_max, Duration::min);
     let expires = Time::from_seconds(now.plus(lifetime).min(admitted.expiry_cap()).seconds());
     if expires > now { Ok(expires) } else { Err(DenialReason::Expired) }
 }
@@ -112,7 +117,7 @@ fn grant(
     targets: Targets,
     granted: Vec<Scopes>,
     expires: Time,
-    evaluation: Evaluation<'_>,
+    evaluation: Evaluation<'_, RequestContext<'_>>,
     (admitted, constraint): (&AdmittedExchange, SenderConstraint),
 ) -> Grant {
     let touched = touched(&targets, &granted, admitted);
@@ -120,7 +125,8 @@ fn grant(
     let scopes = granted.iter().fold(Scopes::default(), |all, here| all.union(here));
     let held = apis.iter().zip(granted).map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
     let (policies, policy_set) = (evaluation.deciding, evaluation.policies.digest());
-    Grant { apis, scopes, held, expires, policies, policy_set, touched, constraint }
+    let shows_current = evaluation.terms.shows_current || apis.iter().any(|api| api.chain == ChainShown::Current);
+    Grant { apis, scopes, held, expires, policies, policy_set, touched, constraint, shows_current }
 }
 
 /// The classes of data that the chain had touched, and those of what is granted now.

@@ -2,24 +2,23 @@
 //! for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::annotations::PermitTerms;
 use super::cedar::{Action, PolicyDecision, SharedContext};
-use super::context::{RequestContext, ScopeContext};
+use super::context::ScopeContext;
+use super::input::PolicyInput;
 use super::outcome::{Denial, DenialReason, Explanation, PolicyOutcome, merge};
 use super::policies::{Policies, RequestResource};
-use crate::catalog::{Agent, Api};
+use crate::catalog::Api;
 use crate::oauth::{Scope, Scopes};
 
 /// The questions of one request, and the answers so far.
-pub(super) struct Evaluation<'a> {
+pub(super) struct Evaluation<'a, I> {
     pub(super) policies: &'a Policies,
-    context: RequestContext<'a>,
+    context: I,
     shared: SharedContext,
     /// The action that every scope is asked about.
     pub(super) action: Action,
-    /// Whoever would do it: the client, or in an exchange that shows its actor, that actor.
-    principal: &'a Arc<Agent>,
     /// True once a question was put.
     asked: bool,
     /// The policies that stood in the way.
@@ -28,28 +27,26 @@ pub(super) struct Evaluation<'a> {
     pub(super) presenting_refused: bool,
     /// The policies that permitted what was granted, sorted.
     pub(super) deciding: Vec<String>,
-    /// The shortest lifetime that they set.
-    pub(super) lifetime: Option<Duration>,
+    /// The terms that they set, the strictest of each.
+    pub(super) terms: PermitTerms,
+    /// True where something was refused only because the token would not be bound to a key.
+    pub(super) unbound: bool,
 }
 
-impl<'a> Evaluation<'a> {
+impl<'a, I: PolicyInput> Evaluation<'a, I> {
     /// The questions of whether `action` is permitted in this context.
-    pub(super) fn new(policies: &'a Policies, context: RequestContext<'a>, action: Action) -> Self {
-        let principal = match action {
-            Action::Exchange | Action::HandOver => &context.admitted.current_actor().agent,
-            Action::Impersonate | Action::OpenTask | Action::PresentActor => context.admitted.client().agent(),
-        };
+    pub(super) fn new(policies: &'a Policies, context: I, action: Action) -> Self {
         Self {
             policies,
             context,
             shared: SharedContext::new(),
             action,
-            principal,
             asked: false,
             explanation: Explanation::default(),
             presenting_refused: false,
             deciding: Vec::new(),
-            lifetime: None,
+            terms: PermitTerms::default(),
+            unbound: false,
         }
     }
 
@@ -57,8 +54,8 @@ impl<'a> Evaluation<'a> {
     pub(super) fn permitted(&mut self, api: &Arc<Api>, scopes: &Scopes) -> Scopes {
         let mut granted = Vec::new();
         for scope in scopes.iter() {
-            if let Some(deciding) = self.permits(api, scope) {
-                self.lifetime = self.lifetime.into_iter().chain(self.policies.lifetime(&deciding)).min();
+            if let Some((deciding, terms)) = self.permits(api, scope) {
+                self.terms = std::mem::take(&mut self.terms).and(&terms);
                 merge(&mut self.deciding, deciding);
                 granted.push(scope.clone());
             }
@@ -68,33 +65,49 @@ impl<'a> Evaluation<'a> {
 
     /// True where policy would permit any of `scopes`.
     pub(super) fn permits_any(&mut self, api: &Arc<Api>, scopes: &Scopes) -> bool {
-        scopes.iter().any(|scope| self.permits(api, scope).is_some())
+        // What was not asked for is no reason to prove a key.
+        let unbound = self.unbound;
+        let any = scopes.iter().any(|scope| self.permits(api, scope).is_some());
+        self.unbound = unbound;
+        any
     }
 
-    /// The policies that permit, where the whole of it is permitted.
-    fn permits(&mut self, api: &Arc<Api>, scope: &Scope) -> Option<Vec<String>> {
-        let (client, actor) = (self.context.admitted.client().agent(), &self.context.admitted.current_actor().agent);
+    /// The policies that permit, with their terms, where the whole of it is permitted.
+    fn permits(&mut self, api: &Arc<Api>, scope: &Scope) -> Option<(Vec<String>, PermitTerms)> {
         let on = ScopeContext { api, info: api.scopes.get(scope)? };
-        let mut deciding = self.ask(self.action, self.principal, &RequestResource::Scope(api.clone(), scope.clone()), on)?;
-        if actor.id != client.id {
-            let presenting = self.ask(Action::PresentActor, client, &RequestResource::Agent(actor.clone()), on);
+        let mut deciding = self.ask(self.action, &RequestResource::Scope(api.clone(), scope.clone()), on)?;
+        let actor = self.context.acting();
+        if actor.id != self.context.client().id {
+            let shown = RequestResource::Agent(Arc::clone(actor));
+            let presenting = self.ask(Action::PresentActor, &shown, on);
             self.presenting_refused |= presenting.is_none();
             deciding.extend(presenting?);
         }
-        Some(deciding)
+        let terms = self.met(&deciding)?;
+        Some((deciding, terms))
     }
 
-    fn ask(
-        &mut self,
-        action: Action,
-        principal: &Arc<Agent>,
-        resource: &RequestResource,
-        on: ScopeContext<'_>,
-    ) -> Option<Vec<String>> {
+    /// The terms of the policies that permit, where the request meets them.
+    fn met(&mut self, deciding: &[String]) -> Option<PermitTerms> {
+        let terms = self.policies.terms(deciding);
+        let unapproved = terms.approval.is_some() && !self.context.is_approved();
+        let unbound = terms.is_bound && !self.context.is_bound();
+        self.unbound |= unbound && !unapproved;
+        if unapproved || unbound {
+            self.explanation.add(Vec::new(), deciding.to_vec());
+        }
+        (!unapproved && !unbound).then_some(terms)
+    }
+
+    /// Puts a question. In an exchange that shows its actor that actor is the principal, and else the client.
+    fn ask(&mut self, action: Action, resource: &RequestResource, on: ScopeContext<'_>) -> Option<Vec<String>> {
         self.asked = true;
+        let principal =
+            if matches!(action, Action::Exchange | Action::HandOver) { self.context.acting() } else { self.context.client() };
         let template = self.policies.template(action, principal, resource);
         let decision =
             template.map_or_else(PolicyDecision::unanswerable, |template| template.decide(&self.context, on, &mut self.shared));
+        let decision = self.policies.counted(decision, self.context.now());
         if decision.allowed {
             return Some(decision.deciding);
         }
@@ -108,6 +121,7 @@ impl<'a> Evaluation<'a> {
     pub(super) fn refused<G>(self, reason: DenialReason, granted: impl FnOnce(&mut Self) -> bool) -> PolicyOutcome<G> {
         let approved = || Self::new(self.policies, self.context.approved(), self.action);
         let approvable = self.policies.mention_approval() && granted(&mut approved());
+        let reason = if self.unbound { DenialReason::Unbound } else { reason };
         let policy_set = self.asked.then(|| self.policies.digest());
         let denial = Denial { reason, explanation: self.explanation, policy_set };
         if approvable { PolicyOutcome::ApprovalNeeded(denial) } else { PolicyOutcome::Denial(denial) }

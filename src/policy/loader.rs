@@ -1,12 +1,13 @@
 //! Policy files, read and validated: every mistake at once, each with its line.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
-use super::cedar::{self, NamedEntity, ParsedPolicy, Remark};
+use super::annotations::PermitTerms;
+use super::cedar::mentions::{Mention, MentionText};
+use super::cedar::{self, ParsedPolicy, Remark};
 use crate::crypto::Digest;
 use crate::diagnostic::{Diagnostic, SourceLocation, SourceText};
 
@@ -16,29 +17,26 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// No id needs more bytes: it stands in every record of a decision.
 const ID_BYTES_MAX: usize = 128;
 
-/// Annotations that only explain.
-const EXPLAINING: [&str; 2] = ["description", "owner"];
-
 /// Actions that the schema knows and this version never asks about.
 const RESERVED_ACTIONS: [&str; 2] = ["Action::\"approve\"", "Action::\"audit\""];
 
 /// The policies read so far, and every mistake in them.
 pub(super) struct PolicyLoader<'a> {
     pub(super) policies: Vec<ParsedPolicy>,
-    pub(super) lifetimes: HashMap<String, Duration>,
+    /// The terms of each permit that has some, by its id.
+    pub(super) terms: HashMap<String, PermitTerms>,
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) digest: Digest,
-    /// The entities that each policy names, and where.
-    pub(super) entities: Vec<(NamedEntity, SourceLocation)>,
     errors: Vec<Diagnostic>,
     positions: HashMap<String, PolicySource<'a>>,
 }
 
-/// The beginning of a policy: the offset of its first byte.
+/// A policy in its file: the offset of its first byte, and its length.
 #[derive(Clone)]
 struct PolicySource<'a> {
     source: Rc<SourceText<'a>>,
     at: usize,
+    bytes: usize,
 }
 
 impl<'a> PolicyLoader<'a> {
@@ -57,10 +55,9 @@ impl<'a> PolicyLoader<'a> {
     pub(super) fn unvalidated(files: &'a [(PathBuf, String)]) -> Self {
         let mut loader = Self {
             policies: Vec::new(),
-            lifetimes: HashMap::new(),
+            terms: HashMap::new(),
             warnings: Vec::new(),
             digest: digest(files),
-            entities: Vec::new(),
             errors: Vec::new(),
             positions: HashMap::new(),
         };
@@ -70,7 +67,7 @@ impl<'a> PolicyLoader<'a> {
 
     fn file(&mut self, path: &'a Path, text: &'a str) {
         let source = Rc::new(SourceText::new(path.to_string_lossy(), text));
-        let beginning = PolicySource { source: Rc::clone(&source), at: 0 };
+        let beginning = PolicySource { source: Rc::clone(&source), at: 0, bytes: 0 };
         if text.len() > FILE_BYTES_MAX {
             return self.error(&beginning, "a policy file must not have more than 1 MiB".to_owned());
         }
@@ -87,12 +84,12 @@ impl<'a> PolicyLoader<'a> {
             let written = policy.text();
             let at = source.text.get(from..).and_then(|rest| rest.find(&written)).map_or(from, |found| from + found);
             from = at.saturating_add(written.len()).min(source.text.len());
-            let id = policy.named.clone().unwrap_or_else(|| format!("{stem}#{number}"));
-            self.policy(PolicySource { source: Rc::clone(source), at }, policy.called(&id));
+            let id = policy.annotations.get("id").cloned().unwrap_or_else(|| format!("{stem}#{number}"));
+            self.policy(PolicySource { source: Rc::clone(source), at, bytes: written.len() }, policy.called(&id));
         }
     }
 
-    fn policy(&mut self, position: PolicySource<'a>, policy: ParsedPolicy) {
+    fn policy(&mut self, position: PolicySource<'a>, mut policy: ParsedPolicy) {
         self.annotations(&position, &policy);
         let id = policy.id().to_owned();
         if id.is_empty() || id.len() > ID_BYTES_MAX || id.bytes().any(|byte| !byte.is_ascii_graphic()) {
@@ -101,10 +98,9 @@ impl<'a> PolicyLoader<'a> {
         match self.positions.entry(id) {
             Entry::Vacant(free) => {
                 let position = free.insert(position);
-                self.entities.extend(policy.entities().into_iter().map(|entity| {
-                    let location = position.of(&entity.written);
-                    (entity, location)
-                }));
+                policy.location = position.location();
+                let locations: Vec<_> = policy.mentions.iter().map(|mention| position.of(mention)).collect();
+                policy.mentions.iter_mut().zip(locations).for_each(|(mention, location)| mention.location = location);
                 self.policies.push(policy);
             }
             Entry::Occupied(taken) => {
@@ -115,18 +111,10 @@ impl<'a> PolicyLoader<'a> {
     }
 
     fn annotations(&mut self, position: &PolicySource<'a>, policy: &ParsedPolicy) {
-        for unknown in policy.annotations.iter().filter(|name| !EXPLAINING.contains(&name.as_str())) {
-            self.error(position, format!("@{unknown} has no meaning here; known are @id, @lifetime, @description and @owner"));
-        }
-        match policy.lifetime.as_deref().map(span) {
-            None => {}
-            Some(_) if !policy.permits => {
-                self.error(position, "@lifetime belongs on a permit; a forbid issues nothing".to_owned())
-            }
-            Some(None) => {
-                self.error(position, "@lifetime must be a number and s, m, h or d, such as \"2m\", and not 0".to_owned())
-            }
-            Some(Some(span)) => drop(self.lifetimes.insert(policy.id().to_owned(), span)),
+        let (terms, mistakes) = PermitTerms::of(&policy.annotations, policy.permits);
+        mistakes.into_iter().for_each(|mistake| self.error(position, mistake));
+        if !terms.is_empty() {
+            self.terms.insert(policy.id().to_owned(), terms);
         }
         if let Some(actions) = &policy.head.actions
             && actions.iter().all(|action| RESERVED_ACTIONS.contains(&action.as_str()))
@@ -139,9 +127,16 @@ impl<'a> PolicyLoader<'a> {
         match cedar::validate(self.policies.iter()) {
             Ok(findings) => {
                 let errors: Vec<_> = findings.errors.into_iter().map(|(id, remark)| self.located(&id, remark)).collect();
-                let warnings: Vec<_> = findings.warnings.into_iter().map(|(id, remark)| self.located(&id, remark)).collect();
                 self.errors.extend(errors);
-                self.warnings.extend(warnings);
+                // A permit that never applies permits nothing; a forbid that never does is lost.
+                let forbids: HashSet<_> =
+                    self.policies.iter().filter(|policy| !policy.permits).map(|policy| policy.id().to_owned()).collect();
+                let lost = |id: &String| findings.impossible.contains(id) && forbids.contains(id);
+                let (lost, told): (Vec<_>, Vec<_>) = findings.warnings.into_iter().partition(|(id, _)| lost(id));
+                let [lost, told] =
+                    [lost, told].map(|list| list.into_iter().map(|(id, it)| self.located(&id, it)).collect::<Vec<_>>());
+                self.errors.extend(lost);
+                self.warnings.extend(told);
             }
             Err(message) => self.errors.push(Diagnostic::new(SourceLocation::line("schema.cedarschema", 1), message)),
         }
@@ -180,10 +175,24 @@ impl<'a> PolicyLoader<'a> {
 }
 
 impl PolicySource<'_> {
-    /// Where `words` stand in the policy; its beginning where they are written in another way.
-    fn of(&self, words: &str) -> SourceLocation {
-        let below = self.source.text.get(self.at..).and_then(|text| text.find(words)).unwrap_or_default();
-        self.source.location(self.at + below)
+    /// Its first byte.
+    fn location(&self) -> SourceLocation {
+        self.source.location(self.at)
+    }
+
+    /// Where a mention stands in the policy; its beginning where it is written in another way.
+    fn of(&self, mention: &Mention) -> SourceLocation {
+        let code = code(self.source.text.get(self.at..self.at.saturating_add(self.bytes)).unwrap_or_default());
+        let found = match &mention.text {
+            MentionText::Entity(kind, id) => code.find(&format!("{kind}::{id:?}")),
+            MentionText::Pattern(pieces) => code.find(&format!("\"{}\"", pieces.join("*"))),
+            MentionText::Literal(text) => {
+                let quoted = format!("{text:?}");
+                let is_literal = |at: &usize| !code.get(..*at).is_some_and(|before| before.ends_with("::"));
+                code.match_indices(&quoted).map(|(at, _)| at).filter(is_literal).nth(mention.nth)
+            }
+        };
+        self.source.location(self.at + found.unwrap_or_default())
     }
 
     fn diagnostic(&self, remark: Remark) -> Diagnostic {
@@ -191,13 +200,46 @@ impl PolicySource<'_> {
     }
 }
 
-/// A span of time: a whole number followed by `s`, `m`, `h` or `d`.
-fn span(text: &str) -> Option<Duration> {
-    let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
-    let (number, unit) = units.iter().find_map(|(letter, unit)| Some((text.strip_suffix(*letter)?, *unit)))?;
-    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = digits.then(|| number.parse::<u64>().ok())??.checked_mul(unit)?;
-    (seconds > 0).then(|| Duration::from_secs(seconds))
+/// The text of a policy with blanks in the place of its annotations and comments: of the same length, so that offsets stay.
+fn code(policy: &str) -> String {
+    let (mut bytes, mut rest) = (policy.as_bytes().to_vec(), 0);
+    while let Some(token) = policy.get(rest..).filter(|text| !text.is_empty()) {
+        let (length, counts) = match token.as_bytes() {
+            [b'/', b'/', ..] => (token.find('\n').unwrap_or(token.len()), false),
+            [b'@', ..] => (annotation(token), false),
+            [b'"', ..] => (string(token), true),
+            _ => (token.chars().next().map_or(1, char::len_utf8), true),
+        };
+        let end = (rest + length.max(1)).min(bytes.len());
+        if let (false, Some(blanked)) = (counts, bytes.get_mut(rest..end)) {
+            blanked.fill(b' ');
+        }
+        rest = end;
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The length of the string literal that `text` begins with.
+fn string(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The length of the annotation that `text` begins with.
+fn annotation(text: &str) -> usize {
+    let name = text.bytes().skip(1).take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count() + 1;
+    let Some(value) = text.get(name..).and_then(|rest| rest.trim_start().strip_prefix('(')).map(str::trim_start) else {
+        return name;
+    };
+    if value.starts_with('"') { text.len() - value.len() + string(value) } else { name }
 }
 
 fn digest(files: &[(PathBuf, String)]) -> Digest {

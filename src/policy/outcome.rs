@@ -33,6 +33,7 @@ pub struct Grant {
     pub(super) policy_set: Digest,
     pub(super) touched: Vec<String>,
     pub(super) constraint: SenderConstraint,
+    pub(super) shows_current: bool,
 }
 
 /// The task that may be opened, and the policies that decided. Made only by [`open`](super::open()).
@@ -72,6 +73,8 @@ pub enum DenialReason {
     Impersonation,
     /// The client may not present the credential of this actor.
     PresentActor,
+    /// Policy permits it for a token that is bound to a key, and no key was proved: `invalid_dpop_proof` (RFC 9449 §5).
+    Unbound,
     /// The task: `invalid_authorization_details` (RFC 9396 §5).
     Task(TaskDenial),
     /// Everything presented runs out before a token could be of use.
@@ -119,7 +122,7 @@ pub enum TaskDenial {
 pub(super) struct Explanation {
     /// Those that raised an error. Each of them denied what it was asked about.
     pub(super) erred: Vec<String>,
-    /// Those that forbade.
+    /// Those that forbade, and those whose terms were not met.
     pub(super) forbade: Vec<String>,
 }
 
@@ -168,6 +171,11 @@ impl Grant {
     /// The classes of data that the chain has touched when this token is used, sorted.
     pub fn touched(&self) -> &[String] {
         &self.touched
+    }
+
+    /// True where the token shows the current actor only, as an API that it is for or a policy that decided wants.
+    pub fn shows_current(&self) -> bool {
+        self.shows_current
     }
 
     /// The key that the token is bound to, or none.
@@ -292,6 +300,10 @@ impl fmt::Display for Denial {
             DenialReason::PresentActor => {
                 f.write_str("actor_token: policy does not permit this client to present it; send a credential of its own or none")
             }
+            DenialReason::Unbound => f.write_str(concat!(
+                "policy permits this for bound tokens only (@sender_constraint) and no key was proved; ",
+                "send a DPoP header with a proof, or connect with a client certificate"
+            )),
             DenialReason::Expired => f.write_str("subject_token or actor_token is about to expire; obtain a fresh one"),
         }
     }

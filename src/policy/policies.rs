@@ -4,27 +4,28 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use super::cedar::{self, Action, NamedEntity, ParsedPolicy, RequestTemplate, ResourceRef, Slice};
+use super::annotations::{PermitTerms, PolicyException};
+use super::cedar::{self, Action, ParsedPolicy, PolicyDecision, RequestTemplate, ResourceRef, Slice};
 use super::context::Attribute;
 use super::index::Index;
 use super::loader::PolicyLoader;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
-use crate::diagnostic::{Diagnostic, SourceLocation};
-use crate::oauth::Scope;
+use crate::diagnostic::Diagnostic;
+use crate::oauth::{Scope, Time};
 
 /// Policies, parsed, strictly validated against the schema and indexed. Immutable, except for what it remembers of recent
 /// questions.
 pub struct Policies {
-    policies: Vec<ParsedPolicy>,
+    pub(super) policies: Vec<ParsedPolicy>,
     index: Index,
-    lifetimes: HashMap<String, Duration>,
+    terms: HashMap<String, PermitTerms>,
     digest: Digest,
     warnings: Vec<Diagnostic>,
-    pub(super) entities: Vec<(NamedEntity, SourceLocation)>,
     mention_approval: bool,
+    /// Some permits stop counting by themselves.
+    has_exceptions: bool,
     memory: RwLock<Memory>,
 }
 
@@ -70,8 +71,10 @@ impl Policies {
     fn of(loaded: PolicyLoader<'_>) -> Self {
         let index = Index::new(loaded.policies.iter().map(|policy| &policy.head));
         let mention_approval = loaded.policies.iter().any(|policy| policy.used.contains(Attribute::Approved));
-        let PolicyLoader { policies, lifetimes, warnings, digest, entities, .. } = loaded;
-        Self { policies, index, lifetimes, digest, warnings, entities, mention_approval, memory: RwLock::default() }
+        let PolicyLoader { policies, terms, warnings, digest, .. } = loaded;
+        let mention_approval = mention_approval || terms.values().any(|terms| terms.approval.is_some());
+        let has_exceptions = terms.values().any(|terms| terms.exception.is_some());
+        Self { policies, index, terms, digest, warnings, mention_approval, has_exceptions, memory: RwLock::default() }
     }
 
     /// The remarks of `check` where nothing is wrong.
@@ -89,6 +92,15 @@ impl Policies {
         self.policies.len()
     }
 
+    /// Their ids, in the order of files and of places in them.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.policies.iter().map(ParsedPolicy::id)
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// True where there are none, so that nothing is permitted.
     pub fn is_empty(&self) -> bool {
         self.policies.is_empty()
@@ -103,14 +115,30 @@ impl Policies {
         applying.into_iter().any(|at| self.policies.get(at).is_some_and(|policy| policy.permits))
     }
 
-    /// True where a policy reads `context.approved`.
+    /// The exceptions that count at `now`, by the id of their permit, the one that is over first in front.
+    pub fn exceptions(&self, now: Time) -> Vec<(&str, &PolicyException)> {
+        let exceptions = self.terms.iter().filter_map(|(id, terms)| Some((id.as_str(), terms.exception.as_ref()?)));
+        let mut living: Vec<_> = exceptions.filter(|(_, exception)| exception.expires > now).collect();
+        living.sort_unstable_by_key(|(id, exception)| (exception.expires, *id));
+        living
+    }
+
+    /// True where a policy reads `context.approved`, or permits what was approved only.
     pub(super) fn mention_approval(&self) -> bool {
         self.mention_approval
     }
 
-    /// The shortest lifetime that any of the policies named sets.
-    pub(super) fn lifetime(&self, ids: &[String]) -> Option<Duration> {
-        ids.iter().filter_map(|id| self.lifetimes.get(id).copied()).min()
+    /// The terms of all the policies named, together.
+    pub(super) fn terms(&self, ids: &[String]) -> PermitTerms {
+        ids.iter().filter_map(|id| self.terms.get(id)).fold(PermitTerms::default(), PermitTerms::and)
+    }
+
+    /// A decision without the permits that do not count at `now` any more.
+    pub(super) fn counted(&self, decision: PolicyDecision, now: Time) -> PolicyDecision {
+        match self.has_exceptions {
+            true => decision.without(|id| self.terms.get(id).is_some_and(|terms| terms.is_over(now))),
+            false => decision,
+        }
     }
 
     /// The lasting part of a question; remembered. None when it cannot even be put.
@@ -179,10 +207,6 @@ impl Policies {
 
     pub(super) fn policies(&self) -> &[ParsedPolicy] {
         &self.policies
-    }
-
-    pub(super) fn index(&self) -> &Index {
-        &self.index
     }
 
     pub(super) fn remembered(&self) -> usize {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::TokenLimits;
 use super::cedar::Action;
-use super::context::RequestContext;
 use super::evaluation::Evaluation;
 use super::outcome::{Denial, DenialReason, PolicyOutcome, TaskDenial, TaskGrant, merge};
 use super::policies::Policies;
+use super::request_context::RequestContext;
 use super::unknown_scopes::UnknownScopes;
 use crate::authority;
 use crate::binding::SenderConstraint;
@@ -61,7 +61,8 @@ pub fn open(
             })
         }
         Err(reason) => {
-            let approvable = |approved: &mut Evaluation<'_>| terms(catalog, task, spec, limits, now, approved).is_ok();
+            let approvable =
+                |approved: &mut Evaluation<'_, RequestContext<'_>>| terms(catalog, task, spec, limits, now, approved).is_ok();
             evaluation.refused(DenialReason::Task(reason), approvable)
         }
     }
@@ -86,7 +87,7 @@ fn terms(
     spec: &TaskSpec,
     limits: &TokenLimits,
     now: Time,
-    evaluation: &mut Evaluation<'_>,
+    evaluation: &mut Evaluation<'_, RequestContext<'_>>,
 ) -> Result<Terms, TaskDenial> {
     let within = task.admitted().task();
     let mut apis = Vec::with_capacity(spec.authority.len());
@@ -94,7 +95,7 @@ fn terms(
         apis.push(permitted(catalog, task, (api, scopes), evaluation)?);
     }
     let data_classes = data_classes(&apis, within, spec)?;
-    let deadline = deadline(within, spec, evaluation.lifetime, limits, now)?;
+    let deadline = deadline(within, spec, evaluation.terms.lifetime, limits, now)?;
     let budget = budget(task, spec, limits)?;
     let authority = apis.into_iter().map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
     Ok(Terms { authority, data_classes, deadline, budget })
@@ -105,7 +106,7 @@ fn permitted(
     catalog: &Catalog,
     task: &AdmittedTask,
     (id, scopes): (&Resource, &Scopes),
-    evaluation: &mut Evaluation<'_>,
+    evaluation: &mut Evaluation<'_, RequestContext<'_>>,
 ) -> Result<(Arc<Api>, Scopes), TaskDenial> {
     let api = catalog.api(id).ok_or(TaskDenial::UnknownApi)?;
     let unknown: Vec<&Scope> = scopes.iter().filter(|scope| !api.scopes.contains_key(*scope)).collect();

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "tests fail by panicking")]
 #![allow(clippy::result_large_err, reason = "a refusal is looked at once")]
 
+mod annotations;
+mod explain;
 mod index;
 mod loader;
 mod narrowness;

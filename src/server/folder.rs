@@ -26,11 +26,11 @@ impl DataFolder {
     /// When a settings file that is remembered is not where it was.
     pub fn sources(&self) -> Result<Sources, Failure> {
         let served = if self.config.is_empty() { self.served()? } else { None };
-        let Some(served) = served else { return Ok(Sources::new(self.config.clone())) };
+        let Some(served) = served else { return Ok(Sources::new(self.config.clone()).on(&self.data)) };
         if let Some(gone) = served.settings.iter().find(|file| !file.exists()) {
             return Err(self.moved("settings file", gone, "the settings file with --config FILE"));
         }
-        let mut sources = Sources { default_file: PathBuf::new(), ..Sources::new(served.settings) };
+        let mut sources = Sources { default_file: PathBuf::new(), ..Sources::new(served.settings).on(&self.data) };
         let folders = served.folders.iter().map(|(name, path)| (format!("COUNTERSIGN__FILES__{}", name.to_uppercase()), path));
         sources.environment.extend(folders.map(|(name, path)| (name, path.display().to_string())));
         Ok(sources)

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Agent, Api, ConstraintRequirement, Status};
 use crate::crypto::Digest;
 use crate::deployment::Deployment;
+use crate::policy::{NamesBySort, Vocabulary};
 use crate::store::InForceFile;
 use crate::trust::TrustRule;
 
@@ -94,12 +95,29 @@ pub(super) fn take_up(deployment: &Deployment, digest: &Digest, data: &Path) {
     for change in before.iter().flat_map(|before| now.taken_from(before)) {
         tracing::warn!("{change}");
     }
+    remember_names(deployment, data);
     if before.as_ref() == Some(&now) {
         return;
     }
     let written = serde_json::to_vec_pretty(&now).map_err(io::Error::from).and_then(|text| file.write(&text));
     if let Err(error) = written {
         tracing::warn!(%error, file = %file.path().display(), "what is in force cannot be remembered");
+    }
+}
+
+/// Adds the names of `deployment` to those that ever were in force: a policy that goes on naming one is no mistake. That this
+/// cannot be done is logged.
+fn remember_names(deployment: &Deployment, data: &Path) {
+    let file = InForceFile::of_names(data);
+    let rules = deployment.trust.rules().map(|rule| &**rule);
+    let vocabulary = Vocabulary::new(&deployment.catalog, rules, deployment.depth_max, NamesBySort::new());
+    let before = file.read().ok().flatten().and_then(|text| NamesBySort::parse(&text)).unwrap_or_default();
+    let all = before.clone().with(vocabulary.names());
+    if all == before {
+        return;
+    }
+    if let Err(error) = file.write(all.to_json().as_bytes()) {
+        tracing::warn!(%error, file = %file.path().display(), "the names that are in force cannot be remembered");
     }
 }
 

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::files::{self, Access};
 
-/// The file's name in the data folder.
+/// The files' names in the data folder.
 const NAME: &str = "in-force.json";
+const NAMES: &str = "names.json";
 
 /// No file is longer.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -15,17 +16,23 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct InForceFile {
     folder: PathBuf,
+    name: &'static str,
 }
 
 impl InForceFile {
     /// The file in the data folder `data`, which must be there when it is written.
     pub fn new(data: &Path) -> Self {
-        Self { folder: data.to_owned() }
+        Self { folder: data.to_owned(), name: NAME }
+    }
+
+    /// The file beside it of all names that ever were in force.
+    pub fn of_names(data: &Path) -> Self {
+        Self { folder: data.to_owned(), name: NAMES }
     }
 
     /// The path of the file.
     pub fn path(&self) -> PathBuf {
-        self.folder.join(NAME)
+        self.folder.join(self.name)
     }
 
     /// Its content; none where it was never written.

@@ -191,7 +191,8 @@ impl TrustRule {
         &self.parts.selector
     }
 
-    pub(super) fn subject(&self) -> &SubjectMapping {
+    /// How it reads the subject out of a token.
+    pub fn subject(&self) -> &SubjectMapping {
         &self.parts.subject
     }
 

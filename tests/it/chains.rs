@@ -138,6 +138,7 @@ fn build(folder: &Path, seed: u64) -> Stage {
         default_file: folder.join("none.toml"),
         files: vec![folder.join("conf/countersign.toml")],
         environment: BTreeMap::new(),
+        data: None,
     };
     let config = sources.load().config.unwrap_or_else(|complaints| panic!("seed {seed}: {complaints}"));
     let keys = KeyFiles::open_or_create(&folder.join("keys"), &[Algorithm::ES256], clock.now()).unwrap();

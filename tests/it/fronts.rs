@@ -179,7 +179,7 @@ fn a_policy_about_what_no_file_has_is_told() {
     let config = site.fixture.config.to_str().unwrap();
     let policy = site.folder.join("conf/policies/slips.cedar");
     let check = || say(&["check", "--config", config], "");
-    assert!(!check().out.contains("never applies"), "{}", check().out);
+    assert_eq!(check().code, 0, "{}", check().out);
     for (head, told) in [
         (
             "principal is Agent, action, resource == Scope::\"https://crm.example contacts.raed\"",
@@ -192,11 +192,31 @@ fn a_policy_about_what_no_file_has_is_told() {
         for effect in ["permit", "forbid"] {
             std::fs::write(&policy, format!("// A slip.\n{effect} ({head});\n")).unwrap();
             let said = check();
-            assert!(said.code == 0 && said.out.contains(told) && said.out.contains("slips.cedar:2"), "{head}: {said:?}");
+            assert!(said.code == 1 && said.out.contains(told) && said.out.contains("slips.cedar:2"), "{head}: {said:?}");
             assert!(said.out.contains("did you mean \""), "{head}: {said:?}");
         }
     }
     let known = "permit (principal == Agent::\"orchestrator\", action, resource is Scope) when { context has subject };\n";
     std::fs::write(&policy, known).unwrap();
-    assert!(!check().out.contains("never applies"), "{}", check().out);
+    assert_eq!(check().code, 0, "{}", check().out);
+}
+
+/// The file of an agent that went wrong is taken away at once, whatever policies still say of it: the server knew it.
+#[test]
+fn an_agent_that_policies_name_can_be_taken_away() {
+    let site = Site::new("fronts-rogue");
+    let policy = "permit (principal == Agent::\"worker\", action, resource in Api::\"https://crm.example\");\n";
+    std::fs::write(site.folder.join("conf/policies/worker.cedar"), policy).unwrap();
+    let gateway = site.folder.join("conf/policies/gateway.cedar");
+    let (data, config) = (site.fixture.data.clone(), site.fixture.config.clone());
+    let server = site.start();
+    server.stop();
+    std::fs::remove_file(site.folder.join("conf/agents/worker.toml")).unwrap();
+    let [data, config] = [&data, &config].map(|path| path.to_str().unwrap());
+    let alone = say(&["check", "--config", config], "");
+    assert!(alone.code == 1 && alone.out.contains("worker.cedar:1: there is no agent \"worker\""), "{alone:?}");
+    assert!(alone.out.contains(&format!("{}:", gateway.display())), "{alone:?}");
+    let known = say(&["check", "--against", data, "--config", config], "");
+    assert!(known.code == 0 && known.out.contains("no file has the agent \"worker\" any more"), "{known:?}");
+    site.start().stop();
 }

@@ -1,5 +1,6 @@
 //! The log of a real server: served as C2SP tlog-tiles says, accepted by a foreign program, and verified after every kill.
 
+mod alone;
 mod desk;
 mod growth;
 pub mod retention;
@@ -139,7 +140,7 @@ fn proofs(site: &Site, held: &[String]) {
 
 #[test]
 fn a_foreign_program_accepts_it_as_served() {
-    let Some(program) = desk::foreign() else { return };
+    let Some(program) = desk::foreign("served") else { return };
     let site = Site::new("ledger-foreign");
     let server = site.start();
     let socket = Socket::of(&site.fixture.data);

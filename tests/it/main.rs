@@ -38,6 +38,9 @@ mod ledger;
 // HTTPS, client certificates, and crowds of clients.
 mod tls;
 
+// What policies decide, asked beforehand.
+mod policy;
+
 // What stands before a server: browsers, load balancers, hosts that are none.
 mod fronts;
 

@@ -40,6 +40,8 @@ const COMMANDS: &[(&str, &str, i32, i32)] = &[
     ("keys rotate", "--all", 0, 0),
     ("keys adopt", "--yes", 2, 0),
     ("keys accept-checkpoint", "--yes", 2, 2),
+    ("policy check", "", 0, 0),
+    ("policy explain", "{request}", 0, 0),
     ("trust forget", "unknown.example", 1, 1),
     ("trust try", "{token}", 0, 0),
     ("trust inventory", "", 0, 0),
@@ -144,13 +146,17 @@ fn every_command_finds_what_the_data_folder_is_served_with() {
     let lasting = json!({ "exp": std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3000 });
     fs::write(&token, Party::new(&site.profile(), "orchestrator").id_token(lasting)).unwrap();
     let token = token.to_str().unwrap().to_owned();
+    let request = site.folder.join("request.json");
+    fs::write(&request, r#"{ "client": "orchestrator", "resource": "crm", "subject": { "rule": "idp" } }"#).unwrap();
+    let request = request.to_str().unwrap().to_owned();
     site.wait("the newest checkpoint is remembered", || keys(&site).join("ledger.head").exists());
-    walk(&site, true, &[("{txn}", &txn), ("{jti}", &jti), ("{token}", &token)]);
+    let values = [("{txn}", txn.as_str()), ("{jti}", &jti), ("{token}", &token), ("{request}", &request)];
+    walk(&site, true, &values);
     let agents = words(&told(&site.fixture.data, "agent list", &[]));
     server.kill();
     let alone = words(&told(&site.fixture.data, "agent list", &[]));
     assert_eq!(alone.lines().count(), agents.lines().count(), "by the socket and on the folder the same:\n{agents}\n{alone}");
-    walk(&site, false, &[("{txn}", &txn), ("{jti}", &jti), ("{token}", &token)]);
+    walk(&site, false, &values);
 }
 
 /// Commands that go by the keys, in a form that writes nothing.

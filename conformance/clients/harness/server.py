@@ -11,7 +11,7 @@ import urllib.request
 import ssl
 
 from . import jose
-from .processes import free_port
+from .processes import free_port, run
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TYPE = "urn:ietf:params:oauth:token-type:"
@@ -151,12 +151,39 @@ class Server:
         with self.opener.open(url, timeout=30) as answer:
             return json.load(answer)
 
-    def post(self, path, form):
-        """What a form at a path of the issuer is answered: status and JSON."""
+    def signing_key(self, kid):
+        """The server's own private key, for tokens that only it could make."""
+        return jose.EcKey.read(self.folder / "keys" / f"{kid}.pem", kid)
+
+    def _keys(self, binary, *arguments):
+        status, output, errors = run([binary, "keys", *arguments, "--data", self.folder / "data"], 60)
+        if status != 0:
+            raise OSError(f"countersign keys {arguments[0]}: {output}{errors}")
+
+    def publish_next_key(self, binary):
+        """Publishes the next signing key, as is done hours before it signs."""
+        self.first_key = jose.header_of(self.token(self.agents.orchestrator))["kid"]
+        self._keys(binary, "rotate", "signing")
+        self._until(lambda: sum(key["alg"] == "ES256" for key in self.get(self.issuer + "/jwks")["keys"]) == 2, "the next key")
+
+    def end_first_key(self, binary):
+        """Ends the first signing key, so that the next one signs at once."""
+        self._keys(binary, "revoke", self.first_key)
+        self._until(lambda: jose.header_of(self.token(self.agents.orchestrator))["kid"] != self.first_key, "another key")
+
+    def _until(self, holds, what, seconds=30):
+        last = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > last:
+                raise OSError(f"{self.name} waited in vain for {what}")
+            time.sleep(0.1)
+
+    def post(self, path, form, raw=False):
+        """What a form at a path of the issuer is answered: status and JSON, or whatever it is where that is `raw`."""
         request = urllib.request.Request(self.issuer + path, urllib.parse.urlencode(form).encode())
         try:
             with self.opener.open(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
+                return answer.status, answer.read() if raw else json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
 

@@ -16,6 +16,7 @@ const credentials = (issuer, target, tokenFile, tokenType, clientId, clientSecre
     client_id: clientId,
     client_secret: clientSecret,
     scopes,
+    eagerRefreshThresholdMillis: 60_000, // 300 s when left out, the whole life of a token
   });
 // end
 
@@ -26,7 +27,9 @@ await run(async (setup, given) => {
     writeFileSync(file, given.subject_token);
     const found = credentials(setup.issuer, given.audience, file, given.subject_token_type, given.client_id || undefined,
       given.client_secret || undefined, given.scope ? given.scope.split(' ') : undefined);
-    return (await found.getAccessToken()).token;
+    const { token } = await found.getAccessToken();
+    if (given.twice && (await found.getAccessToken()).token !== token) throw new Error('another token for the second call');
+    return token;
   } finally {
     rmSync(folder, { recursive: true });
   }

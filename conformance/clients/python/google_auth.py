@@ -38,7 +38,11 @@ def exchange(setup, case):
         found = credentials(setup["issuer"], case["audience"], file.name, case["subject_token_type"],
                             case["client_id"] or None, case["client_secret"] or None, case["scope"].split() or None)
         found.refresh(request)
-        return found.token
+        token, headers = found.token, {}
+        found.before_request(request, "GET", case["audience"], headers)
+        if case["twice"] and headers["authorization"] != f"Bearer {token}":
+            raise ValueError("another token for the second call")
+        return token
 
 
 driver.run(exchange)

@@ -36,37 +36,48 @@ func openCheckpoint(text []byte, verifier note.Verifier) (tlog.Tree, error) {
 	return tlog.Tree{N: size, Hash: root}, nil
 }
 
-// parseProof reads the text of a c2sp.org/tlog-proof.
-func parseProof(text []byte) (int64, tlog.RecordProof, []byte, error) {
-	fail := func() (int64, tlog.RecordProof, []byte, error) {
-		return 0, nil, nil, errors.New("not a tlog-proof")
-	}
+// A proof is the content of a c2sp.org/tlog-proof.
+type proof struct {
+	extra      []byte
+	index      int64
+	path       tlog.RecordProof
+	checkpoint []byte
+}
+
+var errProof = errors.New("not a tlog-proof")
+
+// parseProof reads the text of a c2sp.org/tlog-proof. Base64 is read strictly,
+// so that one proof has one text.
+func parseProof(text []byte) (proof, error) {
 	head, checkpoint, found := strings.Cut(string(text), "\n\n")
 	lines := strings.Split(head, "\n")
 	if !found || len(lines) < 2 || lines[0] != "c2sp.org/tlog-proof@v1" {
-		return fail()
+		return proof{}, errProof
 	}
+	read := proof{checkpoint: []byte(checkpoint), path: tlog.RecordProof{}}
 	lines = lines[1:]
-	if extra, found := strings.CutPrefix(lines[0], "extra "); found {
-		if _, err := base64.StdEncoding.DecodeString(extra); err != nil || len(lines) < 2 {
-			return fail()
+	if encoded, found := strings.CutPrefix(lines[0], "extra "); found {
+		extra, err := base64.StdEncoding.Strict().DecodeString(encoded)
+		if err != nil || len(lines) < 2 || strings.ContainsAny(encoded, "\r\n") {
+			return proof{}, errProof
 		}
+		read.extra = extra
 		lines = lines[1:]
 	}
 	digits, found := strings.CutPrefix(lines[0], "index ")
 	index, err := parseNumber(digits)
 	if !found || err != nil {
-		return fail()
+		return proof{}, errProof
 	}
-	path := tlog.RecordProof{}
+	read.index = index
 	for _, line := range lines[1:] {
 		hash, err := tlog.ParseHash(line)
-		if err != nil {
-			return fail()
+		if err != nil || hash.String() != line {
+			return proof{}, errProof
 		}
-		path = append(path, hash)
+		read.path = append(read.path, hash)
 	}
-	return index, path, []byte(checkpoint), nil
+	return read, nil
 }
 
 func parseNumber(digits string) (int64, error) {

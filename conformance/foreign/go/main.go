@@ -2,11 +2,17 @@
 // checksum database's own packages note and tlog, and nothing of ours.
 //
 //	ledger-check -key VKEY [-old CHECKPOINT]... [-proof FILE]... DIR_OR_URL
+//	ledger-check -key VKEY -proof FILE...
+//
+// A proof is verified by itself, for the record that it carries; with a log
+// beside it that record must be the log's too.
 //
 // It exits 0 when everything verifies, 1 when something does not, 2 on misuse.
 package main
 
 import (
+	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -26,50 +32,70 @@ func main() {
 	flag.Var(&old, "old", "earlier signed checkpoint `file` that the log must extend")
 	flag.Var(&proofs, "proof", "tlog-proof `file` of an entry of the log")
 	flag.Parse()
-	if *key == "" || flag.NArg() != 1 {
+	alone := flag.NArg() == 0 && len(proofs) > 0 && len(old) == 0
+	if *key == "" || flag.NArg() != 1 && !alone {
 		flag.Usage()
 		os.Exit(2)
 	}
-	size, err := check(source(flag.Arg(0)), *key, old, proofs)
+	said, err := "", error(nil)
+	if alone {
+		said, err = checkAlone(*key, proofs)
+	} else {
+		said, err = check(source(flag.Arg(0)), *key, old, proofs)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ledger-check:", err)
 		os.Exit(1)
 	}
-	fmt.Printf("verified %d entries\n", size)
+	fmt.Println(said)
 }
 
-func check(src reader, key string, old, proofs []string) (int64, error) {
+// checkAlone verifies proofs without their log.
+func checkAlone(key string, proofs []string) (string, error) {
 	verifier, err := note.NewVerifier(key)
 	if err != nil {
-		return 0, fmt.Errorf("key: %w", err)
+		return "", fmt.Errorf("key: %w", err)
+	}
+	for _, file := range proofs {
+		if _, _, err := checkProof(file, verifier); err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return fmt.Sprintf("verified %d proofs", len(proofs)), nil
+}
+
+func check(src reader, key string, old, proofs []string) (string, error) {
+	verifier, err := note.NewVerifier(key)
+	if err != nil {
+		return "", fmt.Errorf("key: %w", err)
 	}
 	text, err := src.read("checkpoint")
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	head, err := openCheckpoint(text, verifier)
 	if err != nil {
-		return 0, fmt.Errorf("checkpoint: %w", err)
+		return "", fmt.Errorf("checkpoint: %w", err)
 	}
 	tiles := newTiles(src)
 	hashes := tlog.TileHashReader(head, tiles)
 	if err := checkEntries(src, head, hashes); err != nil {
-		return 0, err
+		return "", err
 	}
 	if err := checkSample(src, head, hashes); err != nil {
-		return 0, err
+		return "", err
 	}
 	for _, file := range old {
 		if err := checkOld(file, verifier, head, hashes); err != nil {
-			return 0, fmt.Errorf("%s: %w", file, err)
+			return "", fmt.Errorf("%s: %w", file, err)
 		}
 	}
 	for _, file := range proofs {
-		if err := checkProof(file, verifier, src, head); err != nil {
-			return 0, fmt.Errorf("%s: %w", file, err)
+		if err := checkProofIn(file, verifier, src, head); err != nil {
+			return "", fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	return head.N, nil
+	return fmt.Sprintf("verified %d entries", head.N), nil
 }
 
 // checkEntries recomputes the root from nothing but the entries, and compares
@@ -154,17 +180,34 @@ func checkOld(file string, verifier note.Verifier, head tlog.Tree, hashes tlog.H
 	return tlog.CheckTree(proof, head.N, head.Hash, old.N, old.Hash)
 }
 
-// checkProof verifies a tlog-proof against the entry it is about.
-func checkProof(file string, verifier note.Verifier, src reader, head tlog.Tree) error {
+// checkProof verifies a tlog-proof for the record in its extra line, and
+// returns that record and its index. Nothing but the record that is shown is
+// hashed: a proof of another one proves nothing about it.
+func checkProof(file string, verifier note.Verifier) (int64, []byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
-	index, path, checkpoint, err := parseProof(text)
+	proof, err := parseProof(text)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
-	at, err := openCheckpoint(checkpoint, verifier)
+	if proof.extra == nil {
+		return 0, nil, errors.New("the proof carries no record")
+	}
+	at, err := openCheckpoint(proof.checkpoint, verifier)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := tlog.CheckRecord(proof.path, at.N, at.Hash, proof.index, tlog.RecordHash(proof.extra)); err != nil {
+		return 0, nil, fmt.Errorf("the record in extra is not entry %d: %w", proof.index, err)
+	}
+	return proof.index, proof.extra, nil
+}
+
+// checkProofIn verifies a tlog-proof, and that its record is the log's.
+func checkProofIn(file string, verifier note.Verifier, src reader, head tlog.Tree) error {
+	index, record, err := checkProof(file, verifier)
 	if err != nil {
 		return err
 	}
@@ -175,5 +218,8 @@ func checkProof(file string, verifier note.Verifier, src reader, head tlog.Tree)
 	if err != nil {
 		return err
 	}
-	return tlog.CheckRecord(path, at.N, at.Hash, index, tlog.RecordHash(entries[index%tileWidth]))
+	if !bytes.Equal(entries[index%tileWidth], record) {
+		return fmt.Errorf("the log has another entry %d than the record in extra", index)
+	}
+	return nil
 }

@@ -95,6 +95,10 @@ impl HopCommand {
 }
 
 impl CommitCommand for HopCommand {
+    fn share(&self) -> ShareKey {
+        self.hop.share
+    }
+
     fn single_use(&self) -> &[SingleUse] {
         &self.hop.single_use
     }

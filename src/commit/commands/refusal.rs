@@ -7,7 +7,7 @@ use crate::commit::limits::QueuePlace;
 use crate::commit::limits::Quota;
 use crate::commit::receipt::CommitReason;
 use crate::ledger::record::RefusalRecord;
-use crate::oauth::SingleUse;
+use crate::oauth::{ShareKey, SingleUse};
 
 /// The command, for a refusal within its quota. Whoever waits for it is told as soon as it is judged: that the login still
 /// counted, not that the record is durable.
@@ -17,10 +17,14 @@ pub(in crate::commit) struct RefusalCommand {
     pub(in crate::commit) login: Vec<SingleUse>,
     pub(in crate::commit) quota: Arc<Quota>,
     pub(in crate::commit) reply: Reply,
-    pub(in crate::commit) _place: QueuePlace,
+    pub(in crate::commit) place: QueuePlace,
 }
 
 impl CommitCommand for RefusalCommand {
+    fn share(&self) -> ShareKey {
+        self.place.who()
+    }
+
     fn requires(&self) -> Requires {
         Requires::Store
     }

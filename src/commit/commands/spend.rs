@@ -4,13 +4,13 @@ use crate::commit::command::{CommitCommand, CommitFacts, Reply, Staging};
 use crate::commit::limits::QueuePlace;
 use crate::commit::receipt::CommitReason;
 use crate::lifecycle::{StateView, liveness};
-use crate::oauth::{SingleUse, TaskId};
+use crate::oauth::{ShareKey, SingleUse, TaskId};
 
 /// The command to spend values and nothing else; without any it waits until every revocation that acts is recorded.
 pub(in crate::commit) struct SpendCommand {
     pub(in crate::commit) single_use: Vec<SingleUse>,
     pub(in crate::commit) reply: Reply,
-    pub(in crate::commit) _place: QueuePlace,
+    pub(in crate::commit) place: QueuePlace,
 }
 
 /// The command to move the time of a task that is not over, and to spend values with that. It needs no record: what it holds off
@@ -21,6 +21,10 @@ pub(in crate::commit) struct HeartbeatCommand {
 }
 
 impl CommitCommand for SpendCommand {
+    fn share(&self) -> ShareKey {
+        self.place.who()
+    }
+
     fn single_use(&self) -> &[SingleUse] {
         &self.single_use
     }
@@ -40,6 +44,10 @@ impl CommitCommand for SpendCommand {
 }
 
 impl CommitCommand for HeartbeatCommand {
+    fn share(&self) -> ShareKey {
+        self.spend.share()
+    }
+
     fn single_use(&self) -> &[SingleUse] {
         &self.spend.single_use
     }

@@ -94,7 +94,7 @@ fn hop(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
 fn spend(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
     let (id, value) = value(dice, bench, seen);
     let (reply, answer) = Reply::new();
-    let told = bench.give(Box::new(SpendCommand { single_use: vec![value], reply, _place: place() }), answer);
+    let told = bench.give(Box::new(SpendCommand { single_use: vec![value], reply, place: place() }), answer);
     let stored = bench.rig.disk.content().single_use.iter().any(|(_, digest)| *digest == value.digest);
     if told || stored && !seen.spent.contains(&id) {
         used(seen, id, seed);

@@ -436,7 +436,7 @@ fn open(dice: &mut Dice, bench: &mut Bench, model: &mut Model, id: u8) {
 fn beat(bench: &mut Bench, model: &mut Model, id: u8) {
     let now = bench.now();
     let (reply, answer) = Reply::new();
-    let spend = SpendCommand { single_use: Vec::new(), reply, _place: place() };
+    let spend = SpendCommand { single_use: Vec::new(), reply, place: place() };
     let came = bench.give(Box::new(HeartbeatCommand { task: TaskId::from_bytes([id; 16]), spend }), answer);
     settle_overdue(model, now);
     let paused = model.is_paused(&model.tasks[&id], id);

@@ -273,7 +273,7 @@ fn spend(dice: &mut Dice, bench: &mut Bench, seen: &mut Seen, seed: u64) {
     }
     let value = seen.values[pick(dice, seen.values.len() as u64)];
     let (reply, answer) = Reply::new();
-    let told = bench.give(Box::new(SpendCommand { single_use: vec![value], reply, _place: place() }), answer);
+    let told = bench.give(Box::new(SpendCommand { single_use: vec![value], reply, place: place() }), answer);
     let stored = bench.rig.disk.content().single_use.iter().any(|(_, digest)| *digest == value.digest);
     if told || stored && !seen.spent.contains(&value.digest[0]) {
         assert!(seen.spent.insert(value.digest[0]), "seed {seed}: value {} counted twice", value.digest[0]);

@@ -55,9 +55,9 @@ impl Writer {
         let adoption = earlier.map(|earlier| adoption(*earlier, &read.fold, &memory)).transpose()?;
         memory.load(read, &mut [])?;
         durable.set(next);
-        let (pending, failed, closing, behind) = Default::default();
+        let (turns, pending, failed, closing, behind) = Default::default();
         let mut writer =
-            Self { store, clock, limits, messages, memory, next, checkpoint, durable, pending, failed, closing, behind };
+            Self { store, clock, limits, messages, turns, memory, next, checkpoint, durable, pending, failed, closing, behind };
         if let Some(adoption) = adoption {
             writer.write_all(vec![Box::new(adoption)]);
             if writer.failed.is_some() || writer.next == next {

@@ -75,7 +75,7 @@ impl Scene {
 
     pub(super) fn sources(&self) -> Sources {
         let files = vec![self.root.join("main.toml")];
-        Sources { default_file: PathBuf::new(), files, environment: self.environment.iter().cloned().collect() }
+        Sources { files, environment: self.environment.iter().cloned().collect(), ..Sources::default() }
     }
 
     pub(super) fn load(&self) -> Loaded {

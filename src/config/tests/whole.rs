@@ -34,7 +34,7 @@ fn the_samples_are_in_order_and_say_what_they_explain() {
     let agents: Vec<_> = config.logins.iter().map(|(id, logins)| (id.as_str(), logins.len())).collect();
     assert_eq!(agents, [("crm-api", 1), ("orchestrator", 2), ("researcher", 1)]);
     let crm = config.catalog.api(&Resource::parse("https://crm.example").unwrap()).unwrap();
-    assert_eq!((crm.scopes.len(), crm.derive.len(), crm.default_scopes.len()), (2, 1, 1));
+    assert_eq!((crm.scopes.len(), crm.derive.len(), crm.default_scopes.len()), (3, 1, 1));
     let rules: Vec<_> = config.rules.iter().map(|file| file.rule.name.as_str()).collect();
     assert!(rules.starts_with(&["acme-idp", "acme-spiffe"]) && rules.contains(&"prod-cluster"), "{rules:?}");
     assert!(matches!(&config.rules[1].rule.keys, KeySource::Bundle(bundle) if !bundle.keys().is_empty()));

@@ -22,6 +22,7 @@ use crate::trust::{IssuerSelector, TrustKind, TrustReason, TrustRule, TrustRuleP
 const NOW: i64 = 1_000_000;
 
 /// An issuer over HTTP that answers what it is told to.
+#[derive(Clone)]
 struct Origin {
     address: String,
     answers: Arc<Mutex<Answers>>,
@@ -166,6 +167,29 @@ fn discovery_leads_to_the_keys_and_the_first_token_waits_for_them() {
         trust.keep_fresh(&patient(), &clock());
         assert!(vouch(&trust, &origin, &key, NOW).await.is_ok());
         assert_eq!(origin.asked(), 1);
+    });
+}
+
+/// However many wait for a fetch, nobody's token is refused for it.
+#[test]
+fn all_who_come_before_the_first_answer_wait_for_it() {
+    run(async {
+        let (origin, known) = (Origin::start().await, key());
+        origin.set(|answers| {
+            answers.keys = published(&[&known]);
+            answers.delay = Duration::from_millis(200);
+        });
+        let trust = Arc::new(trust(origin.issuer(), KeyLocation::Uri(origin.uri()), policy()));
+        trust.keep_fresh(&patient(), &clock());
+        let waits = |key: &Arc<SigningKey>| {
+            let (trust, origin, key) = (Arc::clone(&trust), origin.clone(), Arc::clone(key));
+            async move { vouch(&trust, &origin, &key, NOW).await.err() }
+        };
+        let (hostile, known) = (Arc::new(key()), Arc::new(known));
+        let mut flood = tokio::task::JoinSet::new();
+        (0..300).for_each(|_| drop(flood.spawn(waits(&hostile))));
+        assert_eq!(waits(&known).await, None);
+        assert!(flood.join_all().await.into_iter().all(|told| told == Some(TrustReason::Jose(JoseReason::UnknownKey))));
     });
 }
 

@@ -253,7 +253,7 @@ fn any(expression: &Value, test: &impl Fn(&Value) -> Option<bool>) -> bool {
 }
 
 /// The policy with this condition alone.
-fn policy(condition: Value) -> Option<Policy> {
+pub(super) fn policy(condition: Value) -> Option<Policy> {
     let all = || json!({"op": "All"});
     let conditions = json!([{"kind": "when", "body": condition}]);
     let policy = json!({"effect": "permit", "principal": all(), "action": all(), "resource": all(), "conditions": conditions});
@@ -261,7 +261,7 @@ fn policy(condition: Value) -> Option<Policy> {
 }
 
 /// The condition as a policy has it.
-fn written(condition: &Value) -> String {
+pub(super) fn written(condition: &Value) -> String {
     let text = policy(condition.clone()).map(|policy| policy.to_string()).unwrap_or_default();
     let inner = text.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |(inner, _)| inner);
     inner.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::binding::SenderConstraint;
 use crate::policy::cedar::{Action, PolicyDecision, ResourceRef, SharedContext, oracle, request_head};
-use crate::policy::context::{RequestContext, ScopeContext};
+use crate::policy::context::ScopeContext;
 use crate::policy::index::{Index, PolicyHead, RequestHead};
 use crate::policy::policies::RequestResource;
+use crate::policy::request_context::RequestContext;
 
 /// A source of choices that proptest can shrink.
 pub(super) struct Dice(std::vec::IntoIter<u16>);
@@ -61,7 +62,7 @@ const RESOURCES: [&str; 9] = [
 ];
 
 /// Conditions that hold, that do not, and that raise an error.
-const CONDITIONS: [&str; 13] = [
+const CONDITIONS: [&str; 18] = [
     "true",
     "context.depth <= 1",
     r#"context.subject.hasTag("department") && context.subject.getTag("department") == "sales""#,
@@ -74,13 +75,23 @@ const CONDITIONS: [&str; 13] = [
     "context.depth > 1 && context.auth_age * 9223372036854775807 > 0",
     r#"[context].contains(context)"#,
     r#"(if context.depth > 1 then context else context).destination == "internal""#,
+    r#"resource is Scope && resource.data.containsAny(["pii", "notes"])"#,
+    r#"principal in Team::"platform" || context.chain.contains("orchestrator")"#,
+    r#"["continuation", "delegation"].contains(context.basis) && !context.approved"#,
+    r#"context.subject == Subject::"acme-idp:ann" && context.client != context.actor"#,
+    r#"if context has acr && context.acr == "gold" then resource is Scope else context.auth_age > 300"#,
     r#"context.touched.isEmpty() || context.time > datetime("2030-01-01")"#,
 ];
 
-fn policy(dice: &mut Dice) -> String {
+pub(super) fn policy(dice: &mut Dice) -> String {
     let effect = dice.one_of(&["permit", "permit", "forbid"]);
     let head = [dice.one_of(&PRINCIPALS), dice.one_of(&ACTIONS), dice.one_of(&RESOURCES)].join(", ");
-    format!("{effect} ({head}) when {{ {} }};", dice.one_of(&CONDITIONS))
+    let second = match dice.below(4) {
+        0 => format!(" unless {{ {} }}", dice.one_of(&CONDITIONS)),
+        1 => format!(" when {{ {} }}", dice.one_of(&CONDITIONS)),
+        _ => String::new(),
+    };
+    format!("{effect} ({head}) when {{ {} }}{second};", dice.one_of(&CONDITIONS))
 }
 
 /// Parses without validation: impossible heads are wanted here.
@@ -102,7 +113,7 @@ fn asked(catalog: &Catalog, dice: &mut Dice) -> RequestResource {
     }
 }
 
-fn sets(decision: &PolicyDecision) -> (bool, BTreeSet<String>, BTreeSet<String>) {
+pub(super) fn sets(decision: &PolicyDecision) -> (bool, BTreeSet<String>, BTreeSet<String>) {
     (decision.allowed, decision.deciding.iter().cloned().collect(), decision.erred.iter().cloned().collect())
 }
 
@@ -117,7 +128,7 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
     let limits = limits();
     let context = RequestContext::new(&admitted, &SenderConstraint::NONE, &limits.issuer, NOW);
     let mut shared = SharedContext::new();
-    for _ in 0..4 {
+    for _ in 0..REQUESTS {
         let asked = asked(&catalog, &mut dice);
         let resource = asked.resource().unwrap();
         let action = match resource {
@@ -136,11 +147,20 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
     }
 }
 
+/// Requests put to one set.
+const REQUESTS: u32 = 8;
+
+/// The sets of 5,000 pairs of a set and a request, or of as many as `COUNTERSIGN_PAIRS` says.
+fn pairs() -> proptest::test_runner::Config {
+    let pairs = std::env::var("COUNTERSIGN_PAIRS").map_or(5_000, |pairs| pairs.parse::<u32>().unwrap());
+    cases(pairs.div_ceil(REQUESTS))
+}
+
 proptest! {
-    #![proptest_config(cases(200))]
+    #![proptest_config(pairs())]
 
     #[test]
-    fn a_slice_decides_like_the_whole(rolls in proptest::collection::vec(any::<u16>(), 80)) {
+    fn a_slice_decides_like_the_whole(rolls in proptest::collection::vec(any::<u16>(), 120)) {
         sliced_and_whole_agree(rolls);
     }
 }

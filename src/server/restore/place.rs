@@ -34,7 +34,7 @@ const DATABASE: &str = "commit.sqlite";
 const LOGS: [&str; 2] = ["commit.sqlite-wal", "commit.sqlite-shm"];
 
 /// Small files of a data folder that a backup has, and that are put back where they are gone.
-pub const BESIDE: [&str; 4] = ["data.id", "keys.known", "served.json", "in-force.json"];
+pub const BESIDE: [&str; 5] = ["data.id", "keys.known", "served.json", "in-force.json", "names.json"];
 
 /// What is left to do for the keys when the data are in their place.
 #[derive(Debug, Serialize, Deserialize)]

@@ -90,8 +90,8 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The Go program on golang.org/x/mod/sumdb, built; none where that is not possible here, which is printed.
-pub fn foreign() -> Option<PathBuf> {
+/// The Go program on golang.org/x/mod/sumdb, built for the test `name`; none where that is not possible here, which is printed.
+pub fn foreign(name: &str) -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/foreign/go");
     let go = |arguments: &[&str]| Command::new("go").args(arguments).current_dir(&source).output().ok();
     if !go(&["mod", "download"]).is_some_and(|output| output.status.success()) {
@@ -99,7 +99,7 @@ pub fn foreign() -> Option<PathBuf> {
         println!("skipped: go, or the module golang.org/x/mod, is not at hand");
         return None;
     }
-    let program = scratch("ledger-check").join("ledger-check");
+    let program = scratch(&format!("ledger-check-{name}")).join("ledger-check");
     let output = go(&["build", "-o", program.to_str().unwrap(), "."]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(program)

@@ -183,8 +183,12 @@ impl Drop for Stage {
 }
 
 fn open(folder: &std::path::Path, fixture: &Fixture, clock: &Arc<Hand>, limits: commit::Limits) -> (Deployment, Commit) {
-    let sources =
-        Sources { default_file: folder.join("none.toml"), files: vec![fixture.config.clone()], environment: BTreeMap::new() };
+    let sources = Sources {
+        default_file: folder.join("none.toml"),
+        files: vec![fixture.config.clone()],
+        environment: BTreeMap::new(),
+        data: None,
+    };
     let config = sources.load().config.unwrap_or_else(|complaints| panic!("{complaints}"));
     let algorithms = [Algorithm::ES256, Algorithm::RS256];
     let keys = KeyFiles::open_or_create(&folder.join("keys"), &algorithms, clock.now()).unwrap();

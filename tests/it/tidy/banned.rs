@@ -37,6 +37,7 @@ const READERS: &[&str] = &[
     "src/http/public/respond.rs",
     "src/server/restore/place.rs",
     "src/server/terms.rs",
+    "src/policy/assumed.rs",
     "src/config/keys_file.rs",
     "src/config/dated.rs",
     "src/trust/lint/example.rs",

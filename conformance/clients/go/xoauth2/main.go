@@ -19,7 +19,8 @@ func token(issuer, id, secret string, style oauth2.AuthStyle, parameters url.Val
 		AuthStyle:      style,
 		EndpointParams: parameters,
 	}
-	token, err := config.Token(context.Background())
+	source := config.TokenSource(context.Background()) // keep it: it keeps the token
+	token, err := source.Token()
 	if err != nil {
 		return "", err
 	}

@@ -173,7 +173,7 @@ impl Machine {
             Ask::Task(turn) => self.change(StateChange::Status(turning(turn, TASK))),
             Ask::Beat => {
                 let (to, answer) = Reply::new();
-                let spend = SpendCommand { single_use: Vec::new(), reply: to, _place: place() };
+                let spend = SpendCommand { single_use: Vec::new(), reply: to, place: place() };
                 Asked { command: Box::new(HeartbeatCommand { task: task_id(), spend }), answer: Heard::Plain(answer) }
             }
             Ask::Key(event) => {

@@ -1,0 +1,127 @@
+//! The context of a request that was admitted.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::context::{Attribute, PolicyValue, ScopeContext, texts};
+use super::input::PolicyInput;
+use crate::binding::SenderConstraint;
+use crate::catalog::Agent;
+use crate::lifecycle::AdmittedExchange;
+use crate::oauth::{ClientId, Issuer, Time};
+use crate::trust::SubjectKind;
+
+/// The part of the context that is the same for every scope of a request.
+#[derive(Clone, Copy)]
+pub(super) struct RequestContext<'a> {
+    pub(super) admitted: &'a AdmittedExchange,
+    pub(super) constraint: &'a SenderConstraint,
+    pub(super) issuer: &'a Issuer,
+    pub(super) now: Time,
+    /// The agent that acts, or that is to hold the task that is opened.
+    actor: &'a str,
+    purpose: &'a str,
+    approved: bool,
+}
+
+impl<'a> RequestContext<'a> {
+    /// The context of an exchange.
+    pub(super) fn new(admitted: &'a AdmittedExchange, constraint: &'a SenderConstraint, issuer: &'a Issuer, now: Time) -> Self {
+        let purpose = admitted.task().map_or("", |task| task.purpose.as_str());
+        let actor = admitted.current_actor().agent.id.as_str();
+        Self { admitted, constraint, issuer, now, actor, purpose, approved: false }
+    }
+
+    /// The context of the opening of a task with this purpose and for this holder.
+    pub(super) fn of_task(self, purpose: &'a str, holder: &'a ClientId) -> Self {
+        Self { actor: holder.as_str(), purpose, ..self }
+    }
+
+    /// Empty where the token of a foreign subject does not say: it is not an agent for that.
+    fn subject_kind(&self) -> &'static str {
+        match self.admitted.subject().kind() {
+            None if self.admitted.subject().subject().rule().is_some() => "",
+            None => "agent",
+            Some(SubjectKind::User) => "user",
+            Some(SubjectKind::Workload) => "workload",
+        }
+    }
+
+    fn chain(&self) -> PolicyValue<'a> {
+        let ours = self.issuer.as_str();
+        let named = self.admitted.chain().iter().map(|actor| match actor.iss() == ours {
+            true => Cow::Borrowed(actor.sub()),
+            false => Cow::Owned(format!("{}|{}", actor.iss(), actor.sub())),
+        });
+        PolicyValue::Set(named.collect())
+    }
+
+    /// Seconds since the subject authenticated; the greatest number when that is not known, older than any policy admits.
+    fn authentication_age(&self) -> i64 {
+        let since = |at| i64::try_from(self.now.since(at).as_secs()).unwrap_or(i64::MAX);
+        self.admitted.subject().authentication().time.map_or(i64::MAX, since)
+    }
+}
+
+impl PolicyInput for RequestContext<'_> {
+    fn client(&self) -> &Arc<Agent> {
+        self.admitted.client().agent()
+    }
+
+    fn acting(&self) -> &Arc<Agent> {
+        &self.admitted.current_actor().agent
+    }
+
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn is_bound(&self) -> bool {
+        self.constraint.issued().is_some()
+    }
+
+    fn is_approved(&self) -> bool {
+        self.approved
+    }
+
+    fn approved(&self) -> Self {
+        Self { approved: true, ..*self }
+    }
+
+    fn value<'b>(&'b self, attribute: Attribute, on: ScopeContext<'b>) -> PolicyValue<'b> {
+        let admitted = self.admitted;
+        match attribute {
+            Attribute::Subject => PolicyValue::Subject(self.subject_id()),
+            Attribute::Client => PolicyValue::Text(self.client().id.as_str()),
+            Attribute::Actor => PolicyValue::Text(self.actor),
+            Attribute::Chain => self.chain(),
+            Attribute::Depth => PolicyValue::Number(i64::from(admitted.depth())),
+            Attribute::Instance => PolicyValue::Text(admitted.current_actor().instance.as_deref().unwrap_or_default()),
+            Attribute::Task => admitted.task().map_or(PolicyValue::Text(""), |task| PolicyValue::Name(task.id.to_string())),
+            Attribute::Purpose => PolicyValue::Text(self.purpose),
+            Attribute::Touched => texts(admitted.subject().own().map_or(&[], |own| own.touched.as_slice())),
+            Attribute::Data | Attribute::Destination | Attribute::Effect => on.value(attribute),
+            Attribute::Time => PolicyValue::Instant(self.now),
+            Attribute::Acr => PolicyValue::Text(admitted.subject().authentication().acr.as_deref().unwrap_or_default()),
+            Attribute::Amr => texts(&admitted.subject().authentication().amr),
+            Attribute::AuthAge => PolicyValue::Number(self.authentication_age()),
+            Attribute::Binding => PolicyValue::Text(self.constraint.as_str()),
+            Attribute::Approved => PolicyValue::Flag(self.approved),
+            Attribute::Basis => PolicyValue::Text(admitted.mode().as_str()),
+            Attribute::Trust => PolicyValue::Text(admitted.subject().rule().map_or("", |rule| rule.as_str())),
+        }
+    }
+
+    fn subject_id(&self) -> &str {
+        self.admitted.subject().subject().as_str()
+    }
+
+    fn subject(&self) -> [(&'static str, &str); 3] {
+        let subject = self.admitted.subject().subject();
+        [("kind", self.subject_kind()), ("rule", subject.rule().map_or("", |rule| rule.as_str())), ("id", subject.id())]
+    }
+
+    fn attributes(&self) -> &[(String, String)] {
+        self.admitted.subject().attributes()
+    }
+}
