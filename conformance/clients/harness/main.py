@@ -52,7 +52,7 @@ def run(root, binary, arguments):
         report.add("docs/recipes", "", complaint, "the code that is run", "other code", False)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        ready = prepared(root, target, chosen, report)
+        ready = prepared(root, target, chosen, report, install.QUICK_SECONDS_MAX if arguments.quick else install.SECONDS_MAX)
         certificates.make(folder)
         agents = Agents(folder)
         servers = [Server(*what[:3], folder, agents, issuers, what[3])
@@ -76,20 +76,26 @@ def run(root, binary, arguments):
     return 1 if report.failed() or (arguments.strict and unobtained) else 0
 
 
-def prepared(root, target, chosen, report):
+def prepared(root, target, chosen, report, seconds):
     """The programs whose libraries could be had; the others are named in the report."""
-    reasons = {}
+    reasons, broken = {}, {}
     for room, language in dict.fromkeys((program.room, program.language) for program in chosen):
         try:
-            took = install.prepare(root / "conformance" / room / language, target / f"{room}-{language}", language)
+            took = install.prepare(root / "conformance" / room / language, target / f"{room}-{language}", language, seconds)
             print(f"{room}/{language}: ready after {took:.0f} s", flush=True)
         except install.Unobtainable as error:
             reasons[room, language] = str(error)
             print(f"{room}/{language}: NOT OBTAINED: {error}", flush=True)
+        except install.Broken as error:
+            broken[room, language] = str(error)
+            print(f"{room}/{language}: BROKEN: {error}", flush=True)
     able = []
     for program in chosen:
-        reason = reasons.get((program.room, program.language))
-        if reason is None:
+        language = program.room, program.language
+        reason = reasons.get(language)
+        if language in broken:
+            report.add(program.name, program.version(), "build", "built", "not built", False, broken[language])
+        elif reason is None:
             able.append(program)
         else:
             report.add(program.name, program.version(), "install", "installed", "not obtained", None, reason)
@@ -107,7 +113,8 @@ def tried(program, server, target, folder, report):
         else:
             report.add(program.name, version, case.name, case.expected, "not offered", None, lacking, server=server.name)
     setup = folder / "setup.json"
-    setup.write_text(json.dumps({"issuer": server.issuer, "ca": str(server.ca) if server.context else "", "cases": given}))
+    setup.write_text(json.dumps({"issuer": server.issuer, "ca": str(server.ca) if server.context else "", "cases": given,
+                                 "mcp": server.issuers.mcp(server.name)}))
     where = target / f"clients-{program.language}"
     command = [where / program.command[0] if "/" in program.command[0] else program.command[0], *program.command[1:], setup]
     status, output, errors = run_program(command, PROGRAM_SECONDS_MAX, cwd=where, environment=environment(server))
@@ -125,7 +132,8 @@ def tried(program, server, target, folder, report):
                    "" if came == wanted_outcome else line.get("detail", ""), server=server.name)
     failed = sum(1 for line in report.lines if line["program"] == program.name and line.get("server") == server.name
                  and line["ok"] is False)
-    print(f"{program.name} at {server.name}: {len(expected)} cases, {failed} failed, {time.monotonic() - began:.1f} s", flush=True)
+    print(f"{program.name} at {server.name}: {len(expected)} cases, {failed} failed, "
+          f"{time.monotonic() - began:.1f} s", flush=True)
 
 
 def environment(server):

@@ -14,10 +14,12 @@ from . import jose
 from .processes import free_port, run
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+CLIENT_CREDENTIALS = "client_credentials"
 TYPE = "urn:ietf:params:oauth:token-type:"
 
-# Client ids and secrets as people make them, by what is hard about them. Ids are visible ASCII, secrets may hold anything that a client can
-# send; those with anything but visible ASCII in them are beyond RFC 6749 (appendix A.2).
+# Client ids and secrets as people make them, by what is hard about them. Ids are visible ASCII, secrets may hold anything
+# that a client can send; those with anything but ASCII in them are beyond RFC 6749 (appendix A.2).
 NASTY = {
     "an id with a colon": ("mail:agent", "kHf3_8s-Qz"),
     "an id with a slash": ("mail/agent", "kHf3_8s-Qz"),
@@ -40,6 +42,12 @@ APIS = {
     "https://plain-jwt.example": (["rows.read"], 'typ = "JWT"'),
 }
 
+DERIVE = """
+[[derive]]
+from = { api = "https://assistant.example", scope = "customers.lookup" }
+to   = "contacts.read"
+"""
+
 POLICY = """
 permit (principal in Team::"agents", action, resource in Api::"https://assistant.example");
 permit (principal in Team::"agents", action, resource in Api::"https://crm.example");
@@ -54,13 +62,16 @@ forbid (principal, action, resource == Scope::"https://crm.example contacts.dele
 class Agent:
     """An agent with a secret and, where it has any, keys."""
 
-    def __init__(self, name, secret, keys=(), workload=None):
-        self.id, self.secret, self.keys, self.workload = name, secret, keys, workload
+    def __init__(self, name, secret, keys=(), workload=None, for_itself=False, more=""):
+        self.id, self.secret, self.keys, self.workload, self.for_itself = name, secret, keys, workload, for_itself
+        self.more = more
         self.web = "web-" + hashlib.sha256(name.encode()).hexdigest()[:12]
 
     def file(self):
         digest = base64.urlsafe_b64encode(hashlib.sha256(self.secret.encode()).digest()).rstrip(b"=").decode()
         lines = [f"id = {json.dumps(self.id)}", 'owner = "dana@acme.example"', 'team = "agents"', 'kind = "ai_agent"',
+                 self.more,
+                 *([f"grant_types = {json.dumps([EXCHANGE, JWT_BEARER, CLIENT_CREDENTIALS])}"] if self.for_itself else []),
                  "[[foreign_clients]]", 'trust = "idp"', f'client = "{self.web}"']
         for method in ["client_secret_basic", "client_secret_post"]:
             lines += ["[[login]]", f'method = "{method}"', f'secret_hash = "sha256:{digest}"']
@@ -78,14 +89,16 @@ class Agents:
 
     def __init__(self, folder):
         self.orchestrator = Agent("orchestrator", "orchestrators-secret_1",
-                                  [jose.EcKey("orchestrator-ec"), jose.RsaKey("orchestrator-rsa", folder)])
+                                  [jose.EcKey("orchestrator-ec"), jose.RsaKey("orchestrator-rsa", folder)], for_itself=True)
         self.researcher = Agent("researcher", "researchers-secret_1", [jose.EcKey("researcher-ec")], "researcher")
         self.analyst = Agent("analyst", "analysts-secret_1", [jose.EcKey("analyst-ec"), jose.RsaKey("analyst-rsa", folder)])
         self.worker = Agent("worker", "workers-secret_1", [], "worker")
+        self.stock = Agent("stock", "stocks-secret_1", [jose.EcKey("stock-ec"), jose.RsaKey("stock-rsa", folder)],
+                           more='default_target = "https://assistant.example"')
         self.nasty = {what: Agent(*pair) for what, pair in NASTY.items()}
 
     def all(self):
-        return [self.orchestrator, self.researcher, self.analyst, self.worker, *self.nasty.values()]
+        return [self.orchestrator, self.researcher, self.analyst, self.worker, self.stock, *self.nasty.values()]
 
 
 class Server:
@@ -115,16 +128,16 @@ class Server:
             '[files]\ntrust = "trust"\nagents = "agents"\napis = "apis"\npolicies = "policies"\n')
         idp = ", ".join(f'"{agent.web}"' for agent in self.agents.all())
         self._trust("idp", f"[{idp}]", 'require = { email_verified = true }\nsubject = { kind = "user", id = "{sub}" }')
-        self._trust("workloads", f'["{self.issuer}"]', 'presenters = ["orchestrator"]\nsubject = { kind = "workload", id = "{sub}" }')
+        self._trust("workloads", f'["{self.issuer}"]',
+                    'presenters = ["orchestrator"]\nsubject = { kind = "workload", id = "{sub}" }')
         for at, agent in enumerate(self.agents.all()):
             (conf / "agents" / f"{at}.toml").write_text(agent.file())
         apis = {**APIS, self.issuers.mcp(self.name): (["notes.read"], "")}
         for at, (name, (scopes, more)) in enumerate(apis.items()):
             table = "".join(f'"{scope}" = {{ data = [], effect = "read" }}\n' for scope in scopes)
-            derive = ('[[derive]]\nfrom = { api = "https://assistant.example", scope = "customers.lookup" }\nto = "contacts.read"\n'
-                      if "crm" in name else "")
-            (conf / "apis" / f"{at}.toml").write_text(f'id = "{name}"\ndestination = "internal"\ndefault_scopes = ["{scopes[0]}"]\n'
-                                                     f"{more}\n[scopes]\n{table}{derive}")
+            derive = DERIVE if "crm" in name else ""
+            (conf / "apis" / f"{at}.toml").write_text(f'id = "{name}"\ndestination = "internal"\n'
+                                                     f'default_scopes = ["{scopes[0]}"]\n{more}\n[scopes]\n{table}{derive}')
         (conf / "policies" / "all.cedar").write_text(POLICY.replace("@MCP@", self.issuers.mcp(self.name)))
         return conf / "countersign.toml"
 

@@ -87,7 +87,8 @@ class Gateway:
                     "https://sts.acme.example": server.issuer, "address: sts.acme.example, port_value: 443":
                     f"address: 127.0.0.1, port_value: {server.port}", "/etc/ssl/certs/ca-certificates.crt": str(server.ca),
                     "sni: sts.acme.example": "sni: localhost", "sts.acme.example": "localhost", "8080": str(self.port),
-                    "YW5hbHlzdDphbmFseXN0cy1zZWNyZXQ=": basic, "load_module modules": "load_module /usr/lib/nginx/modules"}.items():
+                    "YW5hbHlzdDphbmFseXN0cy1zZWNyZXQ=": basic,
+                    "load_module modules": "load_module /usr/lib/nginx/modules"}.items():
                 text = text.replace(placeholder, value)
             (folder / file).write_text(text)
         self.log = setup.with_suffix(".log")
@@ -127,7 +128,8 @@ class Session:
         self.audience = AUDIENCES[program.how]
         setup = folder / f"{server.name}-{''.join(part if part.isalnum() else '-' for part in program.name)}.json"
         setup.write_text(json.dumps({
-            "issuer": server.issuer, "audience": self.audience, "how": program.how, "ca": str(server.ca) if server.context else "",
+            "issuer": server.issuer, "audience": self.audience, "how": program.how,
+            "ca": str(server.ca) if server.context else "",
             "client_id": server.agents.analyst.id, "client_secret": server.agents.analyst.secret}))
         kind = Gateway if program.files else Lines
         where = target / f"validators-{program.language}"
@@ -139,7 +141,8 @@ class Session:
         expected = words(jose.claims_of(token)["sub"] if accepted else None)
         came, detail = self.validator.ask(case, token)
         ok = words(came) == expected
-        self.report.add(self.program.name, self.program.version(), case, expected, words(came), ok, detail, server=self.server.name)
+        self.report.add(self.program.name, self.program.version(), case, expected, words(came), ok, detail,
+                        server=self.server.name)
         return ok
 
     def begin(self):
@@ -172,7 +175,8 @@ def every(chosen, server, target, folder, processes, environment, report, binary
     able = []
     for program in chosen:
         if server.scheme in program.lacks:
-            report.add(program.name, program.version(), "all", "", "not offered", None, program.lacks[server.scheme], server=server.name)
+            report.add(program.name, program.version(), "all", "", "not offered", None, program.lacks[server.scheme],
+                       server=server.name)
         else:
             able.append(program)
     server.publish_next_key(binary)

@@ -5,7 +5,7 @@ const ERRORS = /\b(invalid_[a-z_]+|unauthorized_client|unsupported_[a-z_]+|use_d
 
 // By its own member, by the body where a challenge came with it, or by what its text says.
 async function errorOf(error) {
-  if (typeof error?.error === 'string') return error.error;
+  for (const own of [error?.error, error?.errorCode]) if (typeof own === 'string') return own;
   const body = await error?.response?.json?.().catch(() => undefined);
   return body?.error ?? ERRORS.exec(`${error?.message}`)?.[1];
 }

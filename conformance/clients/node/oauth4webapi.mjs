@@ -11,9 +11,9 @@ async function discover(issuer, options) {
   return oauth.processDiscoveryResponse(new URL(issuer), response);
 }
 
-async function exchange(server, client, login, parameters, options) {
+async function exchange(server, client, login, parameters, options, grant = GRANT) {
   const ask = async () => {
-    const response = await oauth.genericTokenEndpointRequest(server, client, login, GRANT, parameters, options);
+    const response = await oauth.genericTokenEndpointRequest(server, client, login, grant, parameters, options);
     return oauth.processGenericTokenEndpointResponse(server, client, response);
   };
   const answer = await ask().catch((error) => (oauth.isDPoPNonceError(error) ? ask() : Promise.reject(error)));
@@ -34,8 +34,8 @@ await run(async (setup, given) => {
     },
   }[given.auth];
   const parameters = {};
-  for (const name of ['subject_token', 'subject_token_type', 'actor_token', 'actor_token_type', 'resource', 'scope'])
+  for (const name of ['subject_token', 'subject_token_type', 'actor_token', 'actor_token_type', 'resource', 'scope', 'assertion', 'requested_token_use'])
     if (given[name]) parameters[name] = given[name];
   if (given.dpop) options.DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'));
-  return exchange(await discover(setup.issuer, options), client, await login(), parameters, options);
+  return exchange(await discover(setup.issuer, options), client, await login(), parameters, options, given.grant);
 });

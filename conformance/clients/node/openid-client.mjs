@@ -12,8 +12,8 @@ const discover = (issuer, clientId, login) =>
     execute: issuer.startsWith('http:') ? [client.allowInsecureRequests] : [],
   });
 
-const exchange = async (config, parameters, dpop) =>
-  (await client.genericGrantRequest(config, GRANT, parameters, dpop ? { DPoP: dpop } : undefined)).access_token;
+const exchange = async (config, parameters, dpop, grant = GRANT) =>
+  (await client.genericGrantRequest(config, grant, parameters, dpop ? { DPoP: dpop } : undefined)).access_token;
 // end
 
 await run(async (setup, given) => {
@@ -28,8 +28,9 @@ await run(async (setup, given) => {
   }[given.auth];
   const config = await discover(setup.issuer, given.client_id, await login());
   const parameters = {};
-  for (const name of ['subject_token', 'subject_token_type', 'actor_token', 'actor_token_type', 'resource', 'scope'])
+  for (const name of ['subject_token', 'subject_token_type', 'actor_token', 'actor_token_type', 'resource', 'scope', 'assertion', 'requested_token_use'])
     if (given[name]) parameters[name] = given[name];
   const dpop = given.dpop && client.getDPoPHandle(config, await client.randomDPoPKeyPair());
-  return exchange(config, parameters, dpop);
+  if (given.grant === 'client_credentials') return (await client.clientCredentialsGrant(config, parameters)).access_token;
+  return exchange(config, parameters, dpop, given.grant);
 });

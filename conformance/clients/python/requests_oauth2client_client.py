@@ -23,8 +23,14 @@ def exchange(setup, case):
     name, secret = case["client_id"], case["client_secret"]
     logins = {"basic": lambda: ClientSecretBasic(name, secret), "post": lambda: ClientSecretPost(name, secret),
               "private_key_jwt": lambda: PrivateKeyJwt(name, Jwk(case["jwk"])), "none": lambda: PublicApp(name)}
-    more = {name: case[name] for name in ["scope", "actor_token", "actor_token_type"] if case[name]}
-    return token(client(setup["issuer"], logins[case["auth"]]()), case["subject_token"], case["subject_token_type"],
+    names = ["scope", "actor_token", "actor_token_type", "requested_token_use"]
+    more = {name: case[name] for name in names if case[name]}
+    found = client(setup["issuer"], logins[case["auth"]]())
+    if case["grant"] == "client_credentials":
+        return found.client_credentials(resource=case["resource"], **more).access_token
+    if case["assertion"]:
+        return found.jwt_bearer(case["assertion"], resource=case["resource"], **more).access_token
+    return token(found, case["subject_token"], case["subject_token_type"],
                  case["resource"], case["dpop"], **more)
 
 

@@ -29,6 +29,8 @@ type Case struct {
 	SubjectTokenType                             string `json:"subject_token_type"`
 	ActorToken                                   string `json:"actor_token"`
 	ActorTokenType                               string `json:"actor_token_type"`
+	Assertion                                    string
+	RequestedTokenUse                            string `json:"requested_token_use"`
 	Keys                                         map[string]Key
 }
 

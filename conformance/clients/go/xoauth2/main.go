@@ -35,7 +35,8 @@ func main() {
 		parameters := url.Values{"grant_type": {given.Grant}}
 		for name, value := range map[string]string{
 			"subject_token": given.SubjectToken, "subject_token_type": given.SubjectTokenType, "actor_token": given.ActorToken,
-			"actor_token_type": given.ActorTokenType, "resource": given.Resource, "scope": given.Scope,
+			"actor_token_type": given.ActorTokenType, "resource": given.Resource, "scope": given.Scope, "assertion": given.Assertion,
+			"requested_token_use": given.RequestedTokenUse,
 		} {
 			if value != "" {
 				parameters.Set(name, value)

@@ -7,13 +7,14 @@ use oauth2::basic::BasicClient;
 use oauth2::{AuthType, ClientId, ClientSecret, HttpRequest, SyncHttpClient, TokenResponse, TokenUrl, reqwest};
 
 // recipe
-const EXCHANGE: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
+const EXCHANGE: &str = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange";
 
 fn exchange(
     http: &reqwest::blocking::Client,
     issuer: &str,
     (id, secret): (&str, Option<&str>),
     auth: AuthType,
+    grant: &str,
     parameters: Vec<(&str, &str)>,
 ) -> Result<String, Box<dyn Error>> {
     let mut client = BasicClient::new(ClientId::new(id.to_owned()))
@@ -22,15 +23,15 @@ fn exchange(
     if let Some(secret) = secret {
         client = client.set_client_secret(ClientSecret::new(secret.to_owned()));
     }
-    let as_exchange = |mut request: HttpRequest| {
-        let body = String::from_utf8_lossy(request.body()).replacen("grant_type=client_credentials", EXCHANGE, 1);
+    let with_grant = |mut request: HttpRequest| {
+        let body = String::from_utf8_lossy(request.body()).replacen("client_credentials", grant, 1);
         *request.body_mut() = body.into_bytes();
         http.call(request)
     };
     let request = parameters.into_iter().fold(client.exchange_client_credentials(), |request, (name, value)| {
         request.add_extra_param(name.to_owned(), value.to_owned())
     });
-    Ok(request.request(&as_exchange)?.access_token().secret().clone())
+    Ok(request.request(&with_grant)?.access_token().secret().clone())
 }
 // end
 
@@ -39,7 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let text = |name| countersign_clients::text(given, name);
         let auth = if text("auth") == "basic" { AuthType::BasicAuth } else { AuthType::RequestBody };
         let secret = Some(text("client_secret")).filter(|secret| !secret.is_empty());
+        let own = text("grant").replace(':', "%3A");
+        let grant = if own.ends_with("token-exchange") { EXCHANGE } else { &own };
         let http = countersign_clients::http(setup)?;
-        exchange(&http, &setup.issuer, (text("client_id"), secret), auth, countersign_clients::parameters(given))
+        exchange(&http, &setup.issuer, (text("client_id"), secret), auth, grant, countersign_clients::parameters(given))
     })
 }

@@ -4,6 +4,10 @@ import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jose.jwk.Curve;
 import com.nimbusds.jose.jwk.ECKey;
 import com.nimbusds.jose.jwk.gen.ECKeyGenerator;
+import com.nimbusds.jwt.SignedJWT;
+import com.nimbusds.oauth2.sdk.AuthorizationGrant;
+import com.nimbusds.oauth2.sdk.ClientCredentialsGrant;
+import com.nimbusds.oauth2.sdk.JWTBearerGrant;
 import com.nimbusds.oauth2.sdk.Scope;
 import com.nimbusds.oauth2.sdk.TokenRequest;
 import com.nimbusds.oauth2.sdk.TokenResponse;
@@ -60,13 +64,20 @@ final class Nimbus {
 
   private static String exchange(String issuer, Map<String, Object> given) throws Exception {
     URI endpoint = URI.create(issuer + "/token");
-    TokenExchangeGrant grant = grant(Driver.text(given, "subject_token"), Driver.text(given, "subject_token_type"),
-        Driver.text(given, "actor_token"), Driver.text(given, "actor_token_type"));
+    AuthorizationGrant grant = switch (Driver.text(given, "grant")) {
+      case "client_credentials" -> new ClientCredentialsGrant();
+      case "urn:ietf:params:oauth:grant-type:jwt-bearer" -> new JWTBearerGrant(SignedJWT.parse(Driver.text(given, "assertion")));
+      default -> grant(Driver.text(given, "subject_token"), Driver.text(given, "subject_token_type"),
+          Driver.text(given, "actor_token"), Driver.text(given, "actor_token_type"));
+    };
+    String use = Driver.text(given, "requested_token_use");
+    Map<String, List<String>> more = use.isEmpty() ? null : Map.of("requested_token_use", List.of(use));
     Scope scope = Driver.text(given, "scope").isEmpty() ? null : Scope.parse(Driver.text(given, "scope"));
-    List<URI> resource = List.of(URI.create(Driver.text(given, "resource")));
+    String target = Driver.text(given, "resource");
+    List<URI> resource = target.isEmpty() ? null : List.of(URI.create(target));
     ClientAuthentication login = login(endpoint, given);
     TokenRequest request = login != null
-        ? new TokenRequest(endpoint, login, grant, scope, resource, null)
+        ? new TokenRequest(endpoint, login, grant, scope, resource, more)
         : new TokenRequest(endpoint, new ClientID(Driver.text(given, "client_id")), grant, scope, resource, null, null);
     DPoPProofFactory dpop = Boolean.TRUE.equals(given.get("dpop"))
         ? new DefaultDPoPProofFactory(new ECKeyGenerator(Curve.P_256).generate(), JWSAlgorithm.ES256)
