@@ -160,6 +160,9 @@ impl Bench {
             Case::FirstHop => (0..count).map(|_| self.scene.request(0, &self.scene.id_token())).collect(),
             Case::Bound => (0..count).map(|_| self.scene.bound_request(0, &self.scene.id_token())).collect(),
             Case::Repeated => (0..count).map(|_| self.scene.request(0, &repeated)).collect(),
+            Case::Asserted => (0..count).map(|_| self.scene.asserted_request(0, &self.scene.id_token())).collect(),
+            Case::Itself => (0..count).map(|_| self.scene.own_request()).collect(),
+            Case::HandedOver => (0..count).map(|_| self.scene.hand_over_request(&self.scene.id_token())).collect(),
             Case::ThirdHop => self.two_hops(count).iter().map(|token| self.scene.request(2, token)).collect(),
         }
     }
@@ -222,14 +225,15 @@ impl Bench {
     fn sizes(&self, case: Case) -> Sizes {
         let request = self.requests(case, 1).remove(0);
         let text = String::from_utf8(request.clone()).unwrap();
-        let field = |name: &str| text.split(&format!("&{name}=")).nth(1).unwrap().split('&').next().unwrap().len();
+        let value = |name: &str| text.split(&format!("&{name}=")).nth(1)?.split('&').next().map(str::len);
+        let field = |name: &str| value(name).unwrap_or_default();
         let answers = Load::new(self.address, 1).kept(vec![request.clone()]);
         let store = self.folder.join("data/commit.sqlite");
         let store = rusqlite::Connection::open_with_flags(store, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let length = |sql: &str| store.query_row(sql, [], |row| row.get::<_, usize>(0)).unwrap();
         Sizes {
             assertion: field("client_assertion"),
-            subject: field("subject_token"),
+            subject: field("subject_token").max(field("assertion")),
             issued: access_token(&answers[0]).len(),
             record: self.newest().record.len(),
             disclosure: length("SELECT length(sealed) - 28 FROM disclosures ORDER BY idx DESC LIMIT 1"),

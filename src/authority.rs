@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Agent, Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi};
+use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi, TokenType};
 use crate::request::RequestedToken;
 use crate::token::{IssuedClaims, Origin};
 
@@ -41,6 +41,16 @@ pub enum AuthorityReason {
     Several,
     /// The subject token gives nothing on a target.
     Unreachable,
+    /// An access token is asked for, for an API whose access tokens another authorization server issues.
+    Elsewhere,
+    /// An identity assertion grant is asked for without one `audience`.
+    ServerMissing,
+    /// An identity assertion grant is asked for, for an authorization server that no API names.
+    UnknownServer,
+    /// Several APIs stand behind the authorization server, and no `resource` says which.
+    ResourceMissing,
+    /// The client has no id at that authorization server.
+    NoClientThere,
 }
 
 /// Resolves every `resource` and `audience` of `request`, or without one the targets that are [`implied`], and computes the
@@ -49,8 +59,34 @@ pub enum AuthorityReason {
 /// # Errors
 /// See [`AuthorityReason`].
 pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Targets, AuthorityReason> {
-    let apis = if request.names_target() { named(catalog, request)? } else { unnamed(catalog, admitted, request)? };
+    let handed_over = request.token_type() == TokenType::IdJag;
+    let apis = if handed_over {
+        behind(catalog, request)?
+    } else if request.names_target() {
+        named(catalog, request)?
+    } else {
+        unnamed(catalog, admitted, request)?
+    };
     one_group(apis)?.into_iter().map(|api| Target::new(api, admitted, request)).collect::<Result<_, _>>().map(Targets)
+}
+
+/// The API behind the authorization server that `audience` names by its issuer identifier: the one that `resource` says, or the
+/// only one (draft-ietf-oauth-identity-assertion-authz-grant, Token Exchange).
+fn behind(catalog: &Catalog, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
+    let [audience] = request.audiences() else { return Err(AuthorityReason::ServerMissing) };
+    let behind = catalog.apis_behind(audience.as_str());
+    if behind.is_empty() {
+        return Err(AuthorityReason::UnknownServer);
+    }
+    match (request.resources(), behind.as_slice()) {
+        ([], [only]) => Ok(vec![Arc::clone(only)]),
+        ([], _) => Err(AuthorityReason::ResourceMissing),
+        ([one], behind) => {
+            let named = catalog.api_at(one).filter(|api| behind.iter().any(|known| known.id == api.id));
+            named.map(|api| vec![Arc::clone(api)]).ok_or(AuthorityReason::UnknownResource)
+        }
+        _ => Err(AuthorityReason::Several),
+    }
 }
 
 fn named(catalog: &Catalog, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
@@ -65,7 +101,12 @@ fn named(catalog: &Catalog, request: &RequestedToken) -> Result<Vec<Arc<Api>>, A
 }
 
 fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
-    let presented = admitted.held().iter().map(|held| held.api.clone()).collect();
+    let presented = match admitted.subject().origin() {
+        Origin::IdJag { resources, .. } => {
+            resources.iter().filter_map(|named| catalog.api_at(named)).map(|api| api.id.clone()).collect()
+        }
+        _ => admitted.held().iter().map(|held| held.api.clone()).collect(),
+    };
     let mut apis = Vec::new();
     for id in implied(catalog, admitted.client().agent(), presented, request.scope()) {
         add(&mut apis, catalog.api(&id).ok_or(AuthorityReason::Gone)?);
@@ -105,12 +146,26 @@ pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
     match admitted.subject().origin() {
         Origin::Own(own) => within_task(api, own, within_history(api, own, held_or_derived(api, admitted.held()))),
         Origin::Task(own, _) => within_task(api, own, within_history(api, own, declared(api, own))),
+        Origin::IdJag { resources, scope, .. } => handed(api, resources, scope.as_ref()),
         Origin::User { .. } | Origin::Attestation { .. } | Origin::Client { .. } => {
             let limit = admitted.subject().scope_limit();
             let mapped = |scope: &&Scope| limit.is_none_or(|limit| holds(limit, &api.id, scope));
             api.scopes.keys().filter(mapped).cloned().collect()
         }
     }
+}
+
+/// What an identity assertion grant gives on the API: nothing where it is for others, and without `scope` the API's defaults, as
+/// a request without it (RFC 6749 §3.3).
+fn handed(api: &Api, resources: &[Resource], scope: Option<&Scopes>) -> Scopes {
+    let is = |resource: &Resource| {
+        *resource == api.id || resource.common_form().is_some_and(|form| api.id.common_form() == Some(form))
+    };
+    if !(resources.is_empty() || resources.iter().any(is)) {
+        return Scopes::default();
+    }
+    let given = scope.unwrap_or(&api.default_scopes);
+    given.iter().filter(|scope| api.scopes.contains_key(*scope)).cloned().collect()
 }
 
 /// The scopes of the task's authority on the API, as far as the API still declares them.
@@ -165,11 +220,20 @@ impl Target {
     /// # Errors
     /// `Unreachable` when no scope at all is within reach on the API.
     fn new(api: Arc<Api>, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Self, AuthorityReason> {
+        match (&api.authorization_server, request.token_type()) {
+            (Some(_), TokenType::AccessToken) => return Err(AuthorityReason::Elsewhere),
+            (Some(server), _) if !server.clients.contains_key(&admitted.client().agent().id) => {
+                return Err(AuthorityReason::NoClientThere);
+            }
+            _ => {}
+        }
         let reachable = reachable(&api, admitted);
         if reachable.is_empty() {
             return Err(AuthorityReason::Unreachable);
         }
         let (within, beyond) = match request.scope() {
+            // A grant that says its scopes was asked for with them.
+            None if matches!(admitted.subject().origin(), Origin::IdJag { .. }) => (reachable.clone(), Scopes::default()),
             None => (api.default_scopes.intersection(&reachable), Scopes::default()),
             Some(asked) => {
                 let declared: Scopes = asked.iter().filter(|scope| api.scopes.contains_key(*scope)).cloned().collect();
@@ -211,6 +275,17 @@ impl fmt::Display for AuthorityReason {
             }
             Self::Gone => "the audience of subject_token is no longer registered; name a target by resource or audience",
             Self::Several => "resource and audience name APIs that may not share a token; ask for one token each",
+            Self::Elsewhere => {
+                "resource or audience: another authorization server issues the access tokens of this API; ask for \
+                 urn:ietf:params:oauth:token-type:id-jag with audience = its issuer identifier"
+            }
+            Self::ServerMissing => "audience is required once: the issuer identifier of the other authorization server",
+            Self::UnknownServer => "audience is the issuer identifier of no authorization server that an API here names",
+            Self::ResourceMissing => "resource is required: several APIs stand behind that authorization server",
+            Self::NoClientThere => {
+                "audience: this client is none of that authorization server; have it listed in [authorization_server] clients of \
+                 the file of the API"
+            }
             Self::Unreachable => "resource or audience: subject_token gives no authority on this target",
         })
     }

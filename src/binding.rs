@@ -15,6 +15,8 @@ use crate::oauth::{Confirmation, ConfirmationMethod, ExchangeMode};
 pub struct SenderConstraint {
     issued: Option<Confirmation>,
     subject: Option<Confirmation>,
+    /// True for what is no access token, but handed to another authorization server.
+    handed_over: bool,
 }
 
 /// No token may be issued with the keys that were proved. `Display` is the public sentence: what was expected, what was found,
@@ -74,7 +76,9 @@ struct Constraints {
 /// See [`BindingReason`].
 pub fn bind(admitted: &AdmittedExchange, targets: &Targets) -> Result<SenderConstraint, BindingReason> {
     let required = targets.iter().map(Target::api).map(|api| api.sender_constraint);
-    ConstraintInputs::new(admitted, required.collect()).decide()
+    let handed_over = targets.iter().any(|target| target.api().authorization_server.is_some());
+    let constraint = ConstraintInputs::new(admitted, required.collect()).decide()?;
+    Ok(SenderConstraint { handed_over, ..constraint })
 }
 
 /// Decides whether a task that is opened must be bound. No API takes a task token; to which key a token that is issued in the
@@ -121,7 +125,7 @@ impl<'a> ConstraintInputs<'a> {
         match self.issued()? {
             Some(_) if self.apis.refused => Err(BindingReason::ApiRefuses { inherited: self.inherited() }),
             None if self.must() => Err(self.missing()),
-            issued => Ok(SenderConstraint { issued, subject: self.subject }),
+            issued => Ok(SenderConstraint { issued, subject: self.subject, handed_over: false }),
         }
     }
 
@@ -171,9 +175,9 @@ impl SenderConstraint {
         self.subject
     }
 
-    /// The `token_type` of the answer.
+    /// The `token_type` of the answer: `N_A` for what no API takes (RFC 8693 §2.2.1).
     pub fn token_type(&self) -> &'static str {
-        Confirmation::token_type(self.issued)
+        if self.handed_over { "N_A" } else { Confirmation::token_type(self.issued) }
     }
 
     /// The name of the binding in policy's `context.binding`.
@@ -185,7 +189,7 @@ impl SenderConstraint {
 #[cfg(test)]
 impl SenderConstraint {
     /// Not bound.
-    pub(crate) const NONE: Self = Self { issued: None, subject: None };
+    pub(crate) const NONE: Self = Self { issued: None, subject: None, handed_over: false };
 }
 
 impl BindingReason {

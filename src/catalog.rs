@@ -9,7 +9,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use agent::{Agent, AgentKind, AllowedGrantTypes, BoundTokens, Status, VelocityLimits};
-pub use api::{Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList};
+pub use api::{
+    Api, AuthorizationServer, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits,
+    StatusList,
+};
 
 use crate::diagnostic::{Declared, Diagnostic};
 use crate::oauth::{Audience, ClientId, Resource, RuleName, Scope, Scopes};
@@ -69,6 +72,14 @@ impl Catalog {
     /// The API that `audience` means: one of its logical names, or its id (RFC 8693 §2.1).
     pub fn api_named(&self, audience: &Audience) -> Option<&Arc<Api>> {
         self.names.get(audience.as_str())
+    }
+
+    /// The APIs whose access tokens the authorization server `issuer` issues, in the order of their ids.
+    pub fn apis_behind(&self, issuer: &str) -> Vec<&Arc<Api>> {
+        let behind = |api: &&Arc<Api>| api.authorization_server.as_ref().is_some_and(|server| server.issuer.as_str() == issuer);
+        let mut apis: Vec<&Arc<Api>> = self.apis.values().filter(behind).collect();
+        apis.sort_by_key(|api| &api.id);
+        apis
     }
 
     /// The one API that declares all of the scopes `asked`; none where none or several do.

@@ -247,6 +247,7 @@ fn denial_code(reason: &DenialReason, profile: Profile) -> ErrorCode {
 
 fn commit_code(reason: CommitReason, profile: Profile) -> ErrorCode {
     match reason {
+        CommitReason::Redeemed => profile.unacceptable,
         CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget | CommitReason::Expired => {
             profile.unacceptable
         }

@@ -3,6 +3,7 @@
 
 mod claims;
 mod common;
+mod id_jag;
 mod introspection;
 mod minted;
 mod release;

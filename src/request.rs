@@ -49,8 +49,10 @@ pub enum RequestReason {
     TypeMalformed(&'static str),
     /// A token type that is known, or well-formed, but not accepted here.
     TypeRefused(&'static str, TokenType),
-    /// Only access tokens are issued.
+    /// Only access tokens and identity assertion grants are issued.
     RequestedTypeRefused,
+    /// A parameter that does not go with a request for an identity assertion grant.
+    HandedOverBy(&'static str),
     /// `resource` or `audience` malformed.
     Target(&'static str, TargetReason),
     /// More targets than one request may name.
@@ -191,7 +193,16 @@ impl fmt::Display for RequestReason {
                 f,
                 "{name}: {known} is not accepted here; use access_token for a token of this server, id_token or jwt for others"
             ),
-            Self::RequestedTypeRefused => write!(f, "requested_token_type: only {} is issued", TokenType::AccessToken),
+            Self::RequestedTypeRefused => {
+                write!(f, "requested_token_type: only {} and {} are issued", TokenType::AccessToken, TokenType::IdJag)
+            }
+            Self::HandedOverBy(name) => {
+                write!(
+                    f,
+                    "{name} does not go with requested_token_type {}; leave it out: the client itself acts",
+                    TokenType::IdJag
+                )
+            }
             Self::Target(name, reason) => write!(f, "{name} {reason}"),
             Self::TargetCount => {
                 write!(f, "resource and audience: at most {} targets in one request", TARGETS_MAX)

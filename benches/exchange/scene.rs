@@ -19,6 +19,12 @@ pub enum Case {
     Repeated,
     /// A first hop whose token is bound to a key by a DPoP proof.
     Bound,
+    /// A first hop by the grant type jwt-bearer: the signatures of `FirstHop`.
+    Asserted,
+    /// A client for itself, by its key: the signatures of `Repeated`.
+    Itself,
+    /// A first hop to another authorization server: the signatures of `FirstHop`.
+    HandedOver,
 }
 
 /// Ten policies with heads as a company writes them.
@@ -53,7 +59,8 @@ const HOPS: [Hop; 3] = [
 ];
 
 impl Case {
-    pub const ALL: [Self; 4] = [Self::FirstHop, Self::ThirdHop, Self::Repeated, Self::Bound];
+    pub const ALL: [Self; 7] =
+        [Self::FirstHop, Self::ThirdHop, Self::Repeated, Self::Bound, Self::Asserted, Self::Itself, Self::HandedOver];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -61,14 +68,17 @@ impl Case {
             Self::ThirdHop => "third_hop",
             Self::Repeated => "repeated_subject",
             Self::Bound => "dpop_first_hop",
+            Self::Asserted => "jwt_bearer",
+            Self::Itself => "client_credentials",
+            Self::HandedOver => "id_jag",
         }
     }
 
     /// How many ES256 signatures must be verified: the assertion's, the subject token's unless it was before, and the proof's.
     pub fn verifications(self) -> u32 {
         match self {
-            Self::Repeated => 1,
-            Self::FirstHop | Self::ThirdHop => 2,
+            Self::Repeated | Self::Itself => 1,
+            Self::FirstHop | Self::ThirdHop | Self::Asserted | Self::HandedOver => 2,
             Self::Bound => 3,
         }
     }
@@ -97,12 +107,13 @@ impl Scene {
         let public = issuer.trim_start_matches("http://");
         put("countersign.toml", format!("issuer = \"{issuer}\"\n[listen]\npublic = \"{public}\"\nops = \"127.0.0.1:0\"\n"));
         put("policies/ten.cedar", POLICIES.to_owned());
+        put("policies/partner.cedar", PARTNER_POLICY.to_owned());
         put("idp.jwks.json", jwks(&self.idp));
         put("trust/idp.toml", TRUST.to_owned());
         for (hop, key) in HOPS.iter().zip(&self.agents) {
             let (agent, team) = (hop.agent, if hop.agent == "crm-gateway" { "platform" } else { "research" });
             let foreign = "[[foreign_clients]]\ntrust = \"idp\"\nclient = \"orchestrator-at-idp\"\n";
-            let foreign = if hop.agent == "orchestrator" { foreign } else { "" };
+            let foreign = if hop.agent == "orchestrator" { format!("{GRANT_TYPES}{foreign}") } else { String::new() };
             put(&format!("{agent}.jwks.json"), jwks(key));
             put(
                 &format!("agents/{agent}.toml"),
@@ -137,14 +148,41 @@ impl Scene {
 
     /// The whole HTTP request by which the agent of hop `hop` (from 0) exchanges `subject`, with a fresh assertion.
     pub fn request(&self, hop: usize, subject: &str) -> Vec<u8> {
-        let body = self.form(hop, subject);
+        self.post(&self.form(hop, subject))
+    }
+
+    /// The whole HTTP request by which the agent of hop `hop` sends `subject` as an assertion, with a fresh one of its own.
+    pub fn asserted_request(&self, hop: usize, subject: &str) -> Vec<u8> {
+        let exchange = format!("&subject_token={subject}&subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aid_token");
+        let form = self.form(hop, subject).replacen(&exchange, &format!("&assertion={subject}"), 1);
+        self.post(&form.replacen("grant-type%3Atoken-exchange", "grant-type%3Ajwt-bearer", 1))
+    }
+
+    /// The request of the orchestrator for itself.
+    pub fn own_request(&self) -> Vec<u8> {
+        let (login, assertion) = (FORM.split_once('&').unwrap().1, self.assertion(0));
+        self.post(&format!(
+            "grant_type=client_credentials&{login}&client_assertion={assertion}&resource=https%3A%2F%2Fcrm.example\
+             &scope=contacts.read"
+        ))
+    }
+
+    /// The request of the orchestrator for the authorization server of a partner.
+    pub fn hand_over_request(&self, subject: &str) -> Vec<u8> {
+        let target = "&resource=https%3A%2F%2Fresearch.example&scope=customers.lookup";
+        let partner = "&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aid-jag\
+            &audience=https%3A%2F%2Fas.partner.example&scope=tickets.read";
+        self.post(&self.form(0, subject).replacen(target, partner, 1))
+    }
+
+    fn post(&self, body: &str) -> Vec<u8> {
         let host = self.issuer.trim_start_matches("http://");
         let head = format!(
             "POST /token HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        [head, body].concat().into_bytes()
+        [&head, body].concat().into_bytes()
     }
 
     /// As `request`, with a fresh DPoP proof.
@@ -197,7 +235,26 @@ require = { email_verified = true }
 jwks_file = "../idp.jwks.json"
 "#;
 
-const APIS: [(&str, &str); 3] = [
+const GRANT_TYPES: &str = "grant_types = [\"urn:ietf:params:oauth:grant-type:token-exchange\", \
+    \"urn:ietf:params:oauth:grant-type:jwt-bearer\", \"client_credentials\"]\n";
+
+const PARTNER_POLICY: &str = r#"@id("orchestrator-to-partner")
+permit (principal == Agent::"orchestrator", action == Action::"hand_over", resource in Api::"https://tickets.example");
+"#;
+
+const APIS: [(&str, &str); 4] = [
+    (
+        "apis/tickets.toml",
+        r#"id = "https://tickets.example"
+destination = "partner"
+default_scopes = ["tickets.read"]
+[scopes]
+"tickets.read" = { effect = "read" }
+[authorization_server]
+issuer = "https://as.partner.example"
+clients = { orchestrator = "acme-orchestrator" }
+"#,
+    ),
     (
         "apis/research.toml",
         r#"id = "https://research.example"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::jose::Algorithm;
-use crate::oauth::{Audience, ClientId, Resource, Scope, Scopes};
+use crate::oauth::{Audience, ClientId, Issuer, Resource, Scope, Scopes};
 
 /// An API as registered: what its tokens look like and what its scopes mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,18 @@ pub struct Api {
     pub derive: Vec<Derive>,
     /// The status list of its tokens, for offline validators; none when absent.
     pub status_list: Option<StatusList>,
+    /// The other authorization server that issues its access tokens; none where this one does.
+    pub authorization_server: Option<AuthorizationServer>,
+}
+
+/// Another authorization server, to which agents are handed over by identity assertion grants
+/// (draft-ietf-oauth-identity-assertion-authz-grant).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizationServer {
+    /// Its issuer identifier (RFC 8414 §2): the `aud` of what is for it.
+    pub issuer: Issuer,
+    /// The agents that are its clients, each with its `client_id` there.
+    pub clients: BTreeMap<ClientId, String>,
 }
 
 impl Api {

@@ -134,6 +134,27 @@ impl CatalogCheck<'_> {
             self.scope_of(api, scope, api.locations.of(&format!("default_scopes/{scope}")));
         }
         (0..api.entry.derive.len()).for_each(|position| self.derive(api, position));
+        self.elsewhere(api);
+    }
+
+    /// What another authorization server issues has nothing that only our own access tokens have.
+    fn elsewhere(&mut self, api: &Declared<Api>) {
+        let Some(server) = &api.entry.authorization_server else { return };
+        let Api { agent, group, status_list, .. } = &api.entry;
+        for (field, written) in [("agent", agent.is_some()), ("group", group.is_some()), ("status_list", status_list.is_some())] {
+            if written {
+                let sentence =
+                    format!("`{field}` is for APIs whose access tokens this server issues; see [authorization_server]");
+                self.error(api.locations.of(field), sentence);
+            }
+        }
+        let agents = self.agents;
+        let known = || agents.iter().map(|agent| agent.entry.id.as_str());
+        for client in server.clients.keys().filter(|client| known().all(|known| known != client.as_str())) {
+            let location = api.locations.of(&format!("authorization_server/clients/{client}"));
+            let sentence = format!("there is no agent \"{client}\"");
+            self.unknown((NameKind::Agent, client.as_str()), location, sentence, known());
+        }
     }
 
     fn derive(&mut self, api: &Declared<Api>, position: usize) {

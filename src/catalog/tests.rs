@@ -38,6 +38,7 @@ fn api(id: &str, scopes: &[&str]) -> Api {
         scopes: scopes.iter().map(|scope| (Scope::parse(scope).unwrap(), info.clone())).collect(),
         derive: vec![],
         status_list: None,
+        authorization_server: None,
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn fallback(context: &AuthContext<'_>, subject_token: Option<&s
     match own_login(context, text).await {
         Ok(outcome) => Ok(AuthOutcome { self_only: true, ..outcome }),
         Err(ClientReason::KeysUnavailable(reason)) => Err(ClientReason::KeysUnavailable(reason)),
-        // A person's token logs in nobody, whoever sends it.
+        // A person's token and an identity assertion grant log in nobody, whoever sends them.
         Err(ClientReason::Missing) => Err(ClientReason::Missing),
         Err(_) if is_ours(context, text) => Err(ClientReason::Missing),
         Err(reason) => Err(ClientReason::MissingAttestation(Box::new(reason))),
@@ -65,7 +65,7 @@ fn is_ours(context: &AuthContext<'_>, text: &str) -> bool {
 async fn own_login(context: &AuthContext<'_>, text: &str) -> Result<AuthOutcome, ClientReason> {
     let jws = Compact::parse(text).map_err(ClientReason::Jose)?;
     let assertion = verify(context, &jws).await?;
-    if assertion.rule().subject_kind() == SubjectKind::User {
+    if assertion.rule().subject_kind() == SubjectKind::User || assertion.rule().kind() == TrustKind::IdJag {
         return Err(ClientReason::Missing);
     }
     check_sole_audience(context, &assertion)?;

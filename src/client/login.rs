@@ -247,7 +247,7 @@ impl ClientAuths {
     pub fn agents_of<'a>(&'a self, assertion: &'a VerifiedAssertion) -> Vec<&'a ClientId> {
         let rule = assertion.rule();
         let mut agents: Vec<&ClientId> = match (rule.subject_kind(), rule.kind()) {
-            (SubjectKind::User, _) => Vec::new(),
+            (SubjectKind::User, _) | (_, TrustKind::IdJag) => Vec::new(),
             (SubjectKind::Workload, TrustKind::Spiffe) => self.by_spiffe_id(assertion),
             (SubjectKind::Workload, TrustKind::ClientAttester) => self.by_attestation(assertion),
             (SubjectKind::Workload, _) => self.by_claims(assertion),

@@ -67,6 +67,8 @@ pub enum CommitReason {
     Spent,
     /// A DPoP proof was used before.
     Replayed,
+    /// An identity assertion grant was used before.
+    Redeemed,
     /// An assertion or proof was made before the present epoch began: whether it was used is not known any more.
     Forgotten,
     /// Something that the hop rests on has expired, by the commit's own clock.
@@ -97,7 +99,7 @@ pub enum CommitReason {
 impl CommitReason {
     /// True where an assertion or a proof was used before, or nobody knows any more that it was not.
     pub fn is_used(self) -> bool {
-        matches!(self, Self::Spent | Self::Replayed | Self::Forgotten)
+        matches!(self, Self::Spent | Self::Replayed | Self::Redeemed | Self::Forgotten)
     }
 
     /// The time in seconds after which it is worth trying again, where it is.
@@ -141,6 +143,7 @@ impl fmt::Display for CommitReason {
             Self::Budget => "the budget of the task does not suffice",
             Self::Spent => "the client assertion was used before; sign a new one with a fresh jti",
             Self::Replayed => "the DPoP proof was used before; sign a new one with a fresh jti",
+            Self::Redeemed => "subject_token was used before, and counts once; get a new one from its issuer",
             Self::Forgotten => {
                 "the client assertion or DPoP proof was made before this server began anew or in the minute after; sign a new one"
             }

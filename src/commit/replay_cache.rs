@@ -15,7 +15,7 @@ use crate::oauth::{ShareKey, SingleUse, SingleUseKind, Time};
 type Short = u128;
 
 /// A request spends so many at most: a client assertion and a proof.
-const REQUEST_SPENDS: usize = 2;
+const REQUEST_SPENDS: usize = 3;
 
 /// The number of parts of the view, each under a lock of its own.
 const SHARDS: usize = 64;
@@ -250,6 +250,7 @@ fn used(value: &SingleUse) -> CommitReason {
     match value.kind {
         SingleUseKind::Assertion => CommitReason::Spent,
         SingleUseKind::Proof => CommitReason::Replayed,
+        SingleUseKind::Grant => CommitReason::Redeemed,
     }
 }
 

@@ -162,6 +162,7 @@ fn record(jti: Jti, txn: Txn, task: Option<TaskId>) -> Vec<u8> {
         depth: 1,
         evidence: Evidence::default(),
         expires: Time::from_millis(START + 60_000),
+        handed_to: None,
         inputs: Inputs::default(),
         instance: None,
         jti,

@@ -7,11 +7,12 @@ use super::fields::{line, take_entries};
 use super::reader::{TableReader, short, value};
 use super::toml::{Node, TomlValue};
 use crate::catalog::{
-    Api, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits, StatusList,
+    Api, AuthorizationServer, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo, StatusBits,
+    StatusList,
 };
 use crate::diagnostic::{Declared, FieldLocations, Located};
 use crate::jose::Algorithm;
-use crate::oauth::{Audience, ClientId, Resource, Scope};
+use crate::oauth::{Audience, ClientId, Issuer, Resource, Scope};
 
 /// Reads the API. None when anything needed is missing or wrong; the diagnostics say what.
 pub(super) fn read(mut reader: TableReader<'_>) -> Option<Declared<Api>> {
@@ -32,6 +33,8 @@ pub(super) fn read(mut reader: TableReader<'_>) -> Option<Declared<Api>> {
     let scopes = reader.take_table("scopes").map(scopes);
     let derive = take_entries(&mut reader, &mut locations, "derive", derive);
     let status_list = take_status_list(&mut reader);
+    let written = reader.has("authorization_server");
+    let server = reader.take_table("authorization_server").and_then(|table| authorization_server(table, &mut locations));
     reader.finish();
     let entry = Api {
         id: id?.value,
@@ -48,6 +51,8 @@ pub(super) fn read(mut reader: TableReader<'_>) -> Option<Declared<Api>> {
         scopes: scopes?,
         derive,
         status_list,
+        // A server that was meant and could not be read must not make this an API of ours.
+        authorization_server: if written { Some(server?) } else { None },
     };
     Some(Declared { entry, locations })
 }
@@ -79,6 +84,34 @@ fn take_status_list(reader: &mut TableReader<'_>) -> Option<StatusList> {
     table.finish();
     let StatusList { bits: usual_bits, ttl: usual_ttl } = StatusList::DEFAULT;
     Some(StatusList { bits: bits.unwrap_or(usual_bits), ttl: value(ttl).unwrap_or(usual_ttl) })
+}
+
+/// Another authorization server, with the agents that are its clients.
+fn authorization_server(mut reader: TableReader<'_>, locations: &mut FieldLocations) -> Option<AuthorizationServer> {
+    reader.need(&["issuer", "clients"]);
+    locations.note("authorization_server/issuer".to_owned(), reader.location_of("issuer"));
+    let issuer = reader.take_parsed("issuer", Issuer::parse);
+    let clients = reader.take_table("clients").and_then(|table| clients(table, locations));
+    reader.finish();
+    Some(AuthorizationServer { issuer: issuer?.value, clients: clients? })
+}
+
+/// Agents with the ids that they have as clients elsewhere.
+fn clients(mut reader: TableReader<'_>, locations: &mut FieldLocations) -> Option<BTreeMap<ClientId, String>> {
+    let mut clients = BTreeMap::new();
+    for (name, Node { value, location }) in reader.take_rest() {
+        let (agent, there) = match (ClientId::parse(&name), value) {
+            (Ok(agent), TomlValue::Text(there)) if line(&there).is_ok() => (agent, there),
+            _ => {
+                let sentence = "`clients` must name agents, each with its client_id at that server: AGENT = \"CLIENT_ID\"";
+                reader.error(location, sentence);
+                return None;
+            }
+        };
+        locations.note(format!("authorization_server/clients/{agent}"), location);
+        clients.insert(agent, there);
+    }
+    Some(clients)
 }
 
 fn scopes(mut reader: TableReader<'_>) -> BTreeMap<Scope, ScopeInfo> {

@@ -271,6 +271,9 @@ fn take_audiences(reader: &mut TableReader<'_>, kind: Option<TrustKind>) -> Opti
         reader.refuse("presenters", "does not belong to kind \"client_attester\", whose attestations log in and nothing else");
         return Some(Vec::new());
     }
+    if kind == Some(TrustKind::IdJag) {
+        reader.refuse("presenters", "does not belong to kind \"id_jag\": client_id of a grant says who redeems it");
+    }
     let wanted = |text: &str| match text {
         "" => Err("must not be empty"),
         "*" => Err("must be one audience; there are no wildcards"),

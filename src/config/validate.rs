@@ -52,6 +52,11 @@ impl Validation<'_> {
         if file.rule.selector.issuer() == Some(self.settings.issuer.as_str()) {
             self.error(&file.location, "a trust rule cannot name our own issuer; what we issued is known without one");
         }
+        let ours = |audience: &String| audience == self.settings.issuer.as_str();
+        if file.rule.kind == TrustKind::IdJag && !file.rule.audiences.iter().all(ours) {
+            let sentence = "audiences of kind \"id_jag\" must be our issuer identifier, alone";
+            self.error(&file.locations.of("audiences"), sentence);
+        }
         let known = || self.agents.iter().map(|file| file.agent.entry.id.as_str());
         let at = file.locations.of("agent");
         let agent = file.rule.agent.iter().map(|agent| (agent, &at));
@@ -162,6 +167,8 @@ impl Validation<'_> {
                  \"attest_jwt_client_auth_dpop\""
             );
             self.error(&login.location, sentence);
+        } else if rule.kind == TrustKind::IdJag {
+            self.error(&login.location, format!("trust rule \"{name}\" is of kind \"id_jag\", whose grants log in nobody"));
         } else if rule.subject.kind == SubjectKind::User {
             self.error(&login.location, format!("trust rule \"{name}\" vouches for people, and an agent is no person"));
         } else if (rule.kind == TrustKind::X509) != by_certificate {
@@ -187,6 +194,13 @@ impl Validation<'_> {
         }
         if api.entry.id.as_str() == self.settings.issuer.as_str() {
             error("id", "an API cannot have our own issuer as its id".to_owned());
+        }
+        let server = api.entry.authorization_server.as_ref();
+        if server.is_some_and(|server| server.issuer == self.settings.issuer) {
+            error(
+                "authorization_server/issuer",
+                "is our own; leave out [authorization_server] for APIs of this server".to_owned(),
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::note::tests::{signer, verifiers};
-use super::testlog::{TestLog, largest};
+use super::testlog::{TestLog, entry, largest};
 use super::{CHECKPOINT_PATH, TileNodes, TlogProof};
 
 /// A folder that goes when the test ends.
@@ -82,7 +82,11 @@ fn accepts(program: &Path, folder: &Path, log: &mut TestLog, size: u64, older: &
     if size > 0 {
         let note = String::from_utf8(log.files[CHECKPOINT_PATH].clone()).unwrap();
         let made = TlogProof::build(&mut TileNodes::new(log, size), size / 2, log.heads.last().unwrap(), &note).unwrap();
-        fs::write(&proof, made.with_extra(b"e".to_vec()).unwrap().to_string()).unwrap();
+        // A proof proves the record that it shows, whatever the log beside it has.
+        let forged = folder.join("forged.tlog-proof");
+        fs::write(&forged, made.clone().with_extra(b"e".to_vec()).unwrap().to_string()).unwrap();
+        assert_eq!(run(program, &log.known()[0].to_string(), &[("-proof", &forged)], &here).status.code(), Some(1));
+        fs::write(&proof, made.with_extra(entry(size / 2)).unwrap().to_string()).unwrap();
         more.push(("-proof", &proof));
     }
     let output = run(program, &log.known()[0].to_string(), &more, &here);

@@ -93,6 +93,9 @@ fn presenter(
         Origin::Own(own) => of_our_own(client, own, subject.chain(), rules),
         Origin::Task(own, key) => of_a_task(client, own, *key, subject.chain(), rules.issuer),
         Origin::Client { .. } => Ok(ExchangeMode::SelfExchange),
+        // Who redeems it is the one that it names, whoever it is about.
+        Origin::IdJag { client: named, .. } if *named == client.agent().id.as_str() => Ok(ExchangeMode::Delegation),
+        Origin::IdJag { .. } => Err(AdmissionReason::Presenter),
         Origin::User { rule, client: obtained_by, .. } => of_a_user(client, rule, obtained_by.as_deref()),
         Origin::Attestation { presenters, .. } => {
             let itself = client.attested().is_some_and(|known| known.subject == *subject.subject());
@@ -175,8 +178,10 @@ fn may_act(
     client: &AuthenticatedClient,
     ours: &Issuer,
 ) -> Result<(), AdmissionReason> {
-    let (Some(may_act), Origin::User { rule, issuer, .. } | Origin::Attestation { rule, issuer, .. }) =
-        (subject.may_act(), subject.origin())
+    let (
+        Some(may_act),
+        Origin::User { rule, issuer, .. } | Origin::Attestation { rule, issuer, .. } | Origin::IdJag { rule, issuer, .. },
+    ) = (subject.may_act(), subject.origin())
     else {
         return Ok(());
     };

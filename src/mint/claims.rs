@@ -103,7 +103,7 @@ impl<'a> AudienceClaim<'a> {
 }
 
 /// The part of the chain that the token shows: all of it, or only the current actor where the grant wants that.
-fn shown<'a>(chain: &'a ActChain, grant: &Grant) -> Cow<'a, ActChain> {
+pub(super) fn shown<'a>(chain: &'a ActChain, grant: &Grant) -> Cow<'a, ActChain> {
     match grant.shows_current() {
         true => Cow::Owned(chain.outermost()),
         false => Cow::Borrowed(chain),

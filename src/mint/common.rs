@@ -8,7 +8,7 @@ use crate::commit::{Disclosed, Effect, RecordHop};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Disclosures, Evidence};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
-use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, Subject, Time, Txn};
+use crate::oauth::{ActChain, ClientId, Generation, GenerationKind, Jti, SingleUse, Subject, Time, Txn};
 
 /// The claims about actors and authentication: `act` (RFC 8693 §4.1), `acr`, `amr` and `auth_time` (RFC 9470 §6.2).
 #[derive(Serialize)]
@@ -95,6 +95,13 @@ pub(super) fn evidence(exchange: &AdmittedExchange) -> Evidence {
     }
 }
 
+/// The single-use values of the login, the proof and the subject token, all in the share of the client.
+fn spends(exchange: &AdmittedExchange) -> Vec<SingleUse> {
+    let share = exchange.client().share();
+    let subject = exchange.subject().single_use().map(|value| SingleUse { share, ..value });
+    exchange.client().spends().into_iter().chain(subject).collect()
+}
+
 /// The command to record a token that the key of the generation `signs` signed, and that lives until `expires`: no task is
 /// opened, and nothing put into a status list.
 pub(super) fn issue(
@@ -111,7 +118,7 @@ pub(super) fn issue(
         txn,
         record,
         generations: [dependencies.generations(), &[signs]].concat(),
-        single_use: exchange.client().spends(),
+        single_use: spends(exchange),
         deadline: expires.min(exchange.expiry_cap()),
         disclosed: Disclosed { subject, values: disclosures.into_json() },
         status: None,

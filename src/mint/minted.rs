@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::claims::{self, Identity};
-use super::common;
 use super::release::{Released, Unreleased};
 use super::signers::{MintReason, Minting};
+use super::{common, id_jag};
 use crate::binding::SenderConstraint;
 use crate::commit::{Effect, Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
@@ -66,12 +66,17 @@ pub fn sign(
     let ancestry = ancestry((exchange, dependencies), grant, minting, (jti, txn, signs));
     let sealed = ancestry.seal(minting.own.ancestry(), AncestryKind::Access).map_err(|_| MintReason::TooLarge)?;
     let status = place.as_ref().map(ReservedPlace::place);
-    let claims = claims::of(exchange, grant, &Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed })?;
-    let jwt = Zeroizing::new(key.sign(&api.typ, &claims).map_err(|_| MintReason::Crypto)?);
+    let identity = Identity { issuer: minting.issuer, jti, txn, now, status, ancestry: &sealed };
+    let (typ, claims) = match &api.authorization_server {
+        Some(server) => (id_jag::TYP, id_jag::of(exchange, grant, &identity, (api, server))?),
+        None => (api.typ.as_str(), claims::of(exchange, grant, &identity)?),
+    };
+    let jwt = Zeroizing::new(key.sign(typ, &claims).map_err(|_| MintReason::Crypto)?);
     let signed = SignedToken { jti, txn, now, status, digest: Digest::of(jwt.as_bytes()), kid: key.kid() };
     let record = record(exchange, grant, requested, (&signed, minting.issuer)).map_err(|_| MintReason::TooLarge)?;
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
-    let issued_type = (exchange.grant_type() == Some(GrantType::TokenExchange)).then_some(TokenType::AccessToken);
+    let issued_type = if api.authorization_server.is_some() { TokenType::IdJag } else { TokenType::AccessToken };
+    let issued_type = (exchange.grant_type() == Some(GrantType::TokenExchange)).then_some(issued_type);
     let minted = MintedToken { token, issued_type, scope: grant.scopes().to_string(), constraint: *grant.constraint() };
     let issue = RecordHop {
         status: place.map(|place| {
@@ -184,6 +189,7 @@ fn record(
         depth: exchange.depth(),
         evidence: common::evidence(exchange),
         expires: Time::from_seconds(grant.expires().seconds()),
+        handed_to: handed_to(grant),
         inputs: inputs(exchange, requested, &mut discloser)?,
         instance: actor.instance.as_deref().map(Cow::Borrowed),
         jti: signed.jti,
@@ -202,6 +208,12 @@ fn record(
         v: VERSION,
     };
     Ok((hop.to_bytes()?, Effect::of_hop(&hop), discloser.finish()))
+}
+
+/// The issuer identifier of the authorization server that the token is for, where it is no access token of ours.
+fn handed_to(grant: &Grant) -> Option<Cow<'_, str>> {
+    let server = grant.apis().first()?.authorization_server.as_ref()?;
+    Some(Cow::Borrowed(server.issuer.as_str()))
 }
 
 fn inputs<'a>(

@@ -5,7 +5,8 @@ use super::{ShareKey, Time};
 /// The longest `jti` of a client assertion or a DPoP proof, in bytes.
 pub const JTI_BYTES_MAX: usize = 255;
 
-/// A value that may be accepted once: a client assertion's `jti`, or that of a DPoP proof. The commit spends it.
+/// A value that may be accepted once: the `jti` of a client assertion, of a DPoP proof or of an identity assertion grant. The
+/// commit spends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SingleUse {
     /// SHA-256 over what it is single for (its kind, who presented it) and the value itself.
@@ -29,4 +30,6 @@ pub enum SingleUseKind {
     Assertion,
     /// A DPoP proof (RFC 9449 §11.1).
     Proof,
+    /// An identity assertion grant (RFC 7523 §3).
+    Grant,
 }

@@ -53,6 +53,7 @@ pub(super) enum Action {
     Impersonate,
     PresentActor,
     OpenTask,
+    HandOver,
 }
 
 /// The resource of a question.
@@ -199,7 +200,7 @@ impl Slice {
 
 impl Action {
     /// Every action that is asked about.
-    pub(super) const ALL: [Self; 4] = [Self::Exchange, Self::Impersonate, Self::PresentActor, Self::OpenTask];
+    pub(super) const ALL: [Self; 5] = [Self::Exchange, Self::Impersonate, Self::PresentActor, Self::OpenTask, Self::HandOver];
 
     /// The actions by which tokens for a scope are issued.
     pub(super) const ISSUING: [Self; 2] = [Self::Exchange, Self::Impersonate];
@@ -216,6 +217,7 @@ impl Action {
             Self::Impersonate => "impersonate",
             Self::PresentActor => "present_actor",
             Self::OpenTask => "open_task",
+            Self::HandOver => "hand_over",
         }
     }
 }

@@ -13,8 +13,11 @@ use crate::authority::Targets;
 use crate::binding::SenderConstraint;
 use crate::catalog::ChainShown;
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time};
+use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time, TokenType};
 use crate::request::{RequestedToken, ScopeMode};
+
+/// The longest that an identity assertion grant is good for: it is redeemed at once, or asked for anew.
+const HAND_OVER_MAX: Duration = Duration::from_mins(5);
 
 /// Decides at `now` on the token that is asked for. A target on which policy permits nothing at all is a matter of the target;
 /// anything else that was asked too widely is a matter of the scope (RFC 8693 §2.2.2).
@@ -28,7 +31,7 @@ pub fn decide(
     now: Time,
 ) -> PolicyOutcome<Grant> {
     let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
-    let mut evaluation = Evaluation::new(policies, context, action(admitted.mode()));
+    let mut evaluation = Evaluation::new(policies, context, asked(admitted.mode(), request.token_type()));
     let granted = |evaluation: &mut Evaluation<'_, RequestContext<'_>>| -> Result<(Vec<Scopes>, Time), DenialReason> {
         let scopes = permitted(&targets, evaluation)?;
         sufficient(&targets, &scopes, request)?;
@@ -39,6 +42,11 @@ pub fn decide(
         Ok((scopes, expires)) => PolicyOutcome::Grant(grant(targets, scopes, expires, evaluation, (admitted, constraint))),
         Err(reason) => evaluation.refused(reason, |approved| granted(approved).is_ok()),
     }
+}
+
+/// To leave what this server can end is a decision of its own.
+fn asked(mode: ExchangeMode, token_type: TokenType) -> Action {
+    if token_type == TokenType::IdJag { Action::HandOver } else { action(mode) }
 }
 
 /// The action that is asked about for an exchange in that mode.
@@ -99,7 +107,8 @@ fn expires(
     now: Time,
 ) -> Result<Time, DenialReason> {
     let apis = targets.iter().map(|target| target.api().lifetime.unwrap_or(limits.lifetime));
-    let lifetime = apis.chain(evaluation.terms.lifetime).fold(limits.lifetime_max, Duration::min);
+    let handed_over = (evaluation.action == Action::HandOver).then_some(HAND_OVER_MAX);
+    let lifetime = apis.chain(evaluation.terms.lifetime).chain(handed_over).fold(limits.lifetime_max, Duration::min);
     let expires = Time::from_seconds(now.plus(lifetime).min(admitted.expiry_cap()).seconds());
     if expires > now { Ok(expires) } else { Err(DenialReason::Expired) }
 }

@@ -102,7 +102,8 @@ impl<'a, I: PolicyInput> Evaluation<'a, I> {
     /// Puts a question. In an exchange that shows its actor that actor is the principal, and else the client.
     fn ask(&mut self, action: Action, resource: &RequestResource, on: ScopeContext<'_>) -> Option<Vec<String>> {
         self.asked = true;
-        let principal = if action == Action::Exchange { self.context.acting() } else { self.context.client() };
+        let principal =
+            if matches!(action, Action::Exchange | Action::HandOver) { self.context.acting() } else { self.context.client() };
         let template = self.policies.template(action, principal, resource);
         let decision =
             template.map_or_else(PolicyDecision::unanswerable, |template| template.decide(&self.context, on, &mut self.shared));

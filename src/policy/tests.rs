@@ -70,6 +70,7 @@ fn api(id: &str, defaults: &str, scopes: &[&str]) -> Api {
         scopes: scopes.iter().map(|text| info(text)).collect(),
         derive: vec![],
         status_list: None,
+        authorization_server: None,
     }
 }
 

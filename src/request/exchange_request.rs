@@ -43,6 +43,9 @@ impl ExchangeRequest {
             GrantType::JwtBearer => (Some(PresentedToken::jwt(form, "assertion")?), None),
         };
         let (token_type, mode) = (requested_token_type(form)?, mode(form)?);
+        if token_type == TokenType::IdJag && (actor.is_some() || mode == AskedMode::Impersonation) {
+            return Err(RequestReason::HandedOverBy(if actor.is_some() { "actor_token" } else { "impersonate" }));
+        }
         let wanted = RequestedToken::read(form, token_type)?;
         let wanted = if mode == AskedMode::OnBehalfOf { wanted.without_sign_in() } else { wanted };
         Ok(Self { grant_type, subject, actor, mode, wanted })
@@ -98,7 +101,7 @@ fn actor_token(form: &Form) -> Result<Option<PresentedToken>, RequestReason> {
 fn requested_token_type(form: &Form) -> Result<TokenType, RequestReason> {
     let Some(text) = form.get("requested_token_type") else { return Ok(TokenType::AccessToken) };
     match TokenType::parse(text).map_err(|_| RequestReason::TypeMalformed("requested_token_type"))? {
-        TokenType::AccessToken => Ok(TokenType::AccessToken),
+        asked @ (TokenType::AccessToken | TokenType::IdJag) => Ok(asked),
         _ => Err(RequestReason::RequestedTypeRefused),
     }
 }

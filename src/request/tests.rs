@@ -58,7 +58,7 @@ fn token_types_are_accepted_or_refused_by_name() {
 #[test]
 fn requested_token_type_is_an_access_token_or_refused() {
     assert!(parse("requested_token_type=urn:ietf:params:oauth:token-type:access_token").is_ok());
-    for other in ["urn:ietf:params:oauth:token-type:jwt", "urn:example:x", "urn:ietf:params:oauth:token-type:id-jag"] {
+    for other in ["urn:ietf:params:oauth:token-type:jwt", "urn:example:x", "urn:ietf:params:oauth:token-type:id_token"] {
         assert_eq!(parse(&format!("requested_token_type={other}")).unwrap_err(), RequestReason::RequestedTypeRefused, "{other}");
     }
 }

@@ -26,5 +26,6 @@ pub fn client_itself(client: &AuthenticatedClient, now: Time) -> VerifiedSubject
         digest: None,
         confirmation: None,
         review: None,
+        single_use: None,
     }
 }

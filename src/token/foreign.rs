@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::crypto::Digest;
 use crate::jose::{Compact, JoseReason, Object};
-use crate::oauth::{ActChain, CLOCK_SKEW, ForeignName, Issuer, MayAct, ScopesOnApi, Subject, Time, TokenType};
+use crate::oauth::{
+    ActChain, CLOCK_SKEW, ForeignName, Issuer, MayAct, Resource, Scopes, ScopesOnApi, ShareKey, SingleUse, SingleUseKind,
+    Subject, Time, TokenType,
+};
 use crate::trust::{SubjectKind, TrustKind, TrustRule, TrustStore, VerifiedAssertion};
 
 use super::{Authentication, Origin, TokenReason, VerifiedSubject};
@@ -20,10 +24,13 @@ pub(super) async fn verify(
     now: Time,
 ) -> Result<VerifiedSubject, TokenReason> {
     let assertion = trust.verify(jws, now).await?;
-    if declared == TokenType::IdToken && assertion.rule().kind() == TrustKind::Oauth {
+    if declared == TokenType::IdToken && matches!(assertion.rule().kind(), TrustKind::Oauth | TrustKind::IdJag) {
         return Err(TokenReason::NotIdToken);
     }
     let claims = assertion.claims();
+    if assertion.rule().kind() == TrustKind::IdJag && assertion.audiences() != [ours.as_str()] {
+        return Err(TokenReason::HandedElsewhere);
+    }
     Ok(VerifiedSubject {
         subject: Subject::foreign(assertion.rule().name(), assertion.id()),
         chain: chain(assertion.rule(), claims, ours)?,
@@ -36,6 +43,7 @@ pub(super) async fn verify(
         digest: Some(assertion.digest()),
         confirmation: assertion.confirmation(),
         review: assertion.review(),
+        single_use: single_use(&assertion),
         origin: origin(&assertion, claims)?,
     })
 }
@@ -55,6 +63,10 @@ fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, Toke
     let rule = assertion.rule();
     let (name, issuer) = (rule.name().clone(), assertion.issuer().to_owned());
     Ok(match rule.subject_kind() {
+        kind if rule.kind() == TrustKind::IdJag => {
+            let client = claims.text("client_id").map_err(|_| TokenReason::Claims)?.ok_or(TokenReason::Claims)?.into_owned();
+            Origin::IdJag { rule: name, issuer, kind, client, resources: resources(claims)?, scope: handed_scope(claims)? }
+        }
         SubjectKind::User => Origin::User { rule: name, issuer, client: obtained_by(rule, claims)? },
         SubjectKind::Workload => Origin::Attestation {
             rule: name,
@@ -62,6 +74,36 @@ fn origin(assertion: &VerifiedAssertion, claims: &Object) -> Result<Origin, Toke
             presenters: rule.presenters().to_vec(),
             instance: assertion.instance().map(str::to_owned),
         },
+    })
+}
+
+/// `resource` of an identity assertion grant: one URI or several.
+fn resources(claims: &Object) -> Result<Vec<Resource>, TokenReason> {
+    let named = if claims.has("resource") { claims.strings("resource").map_err(|_| TokenReason::Claims)? } else { None };
+    let read = |text: &Cow<'_, str>| Resource::parse(text).map_err(|_| TokenReason::Claims);
+    named.unwrap_or_default().iter().map(read).collect()
+}
+
+/// `scope` of an identity assertion grant. An empty one gives nothing.
+fn handed_scope(claims: &Object) -> Result<Option<Scopes>, TokenReason> {
+    let read = |text: Cow<'_, str>| match text.as_ref() {
+        "" => Ok(Scopes::default()),
+        text => Scopes::parse(text).map_err(|_| TokenReason::Claims),
+    };
+    claims.text("scope").map_err(|_| TokenReason::Claims)?.map(read).transpose()
+}
+
+/// The value by which an identity assertion grant counts once, in whichever parameter. No issuer has a zero byte, so that the
+/// parts cannot run together.
+fn single_use(assertion: &VerifiedAssertion) -> Option<SingleUse> {
+    let rule = assertion.rule();
+    let jti = assertion.claims().text("jti").ok().flatten().filter(|_| rule.kind() == TrustKind::IdJag)?;
+    Some(SingleUse {
+        digest: Digest::of_parts(&[b"id_jag\0", rule.issuer().as_bytes(), b"\0", jti.as_bytes()]).0,
+        expires: assertion.expires(),
+        issued: assertion.issued(),
+        kind: SingleUseKind::Grant,
+        share: ShareKey::NOBODY,
     })
 }
 

@@ -273,6 +273,7 @@ impl From<VerifiedIssued> for VerifiedSubject {
             digest: Some(token.digest),
             confirmation: token.confirmation,
             review: None,
+            single_use: None,
         }
     }
 }

@@ -37,6 +37,8 @@ pub enum TokenReason {
     Authentication(ForeignNameReason),
     /// Its `auth_time` is more than a minute ahead.
     AuthenticatedLater,
+    /// An identity assertion grant whose `aud` is not our issuer identifier alone.
+    HandedElsewhere,
     /// An actor token that is itself delegated.
     ActorDelegated,
     /// An actor token that is no agent's, or more than one agent's.
@@ -67,7 +69,9 @@ impl fmt::Display for TokenReason {
             Self::ForeignAccessToken => {
                 "type access_token means an access token of this server; declare a token of another issuer as jwt or id_token"
             }
-            Self::NotIdToken => "it is an access token of another server; declare it as urn:ietf:params:oauth:token-type:jwt",
+            Self::NotIdToken => {
+                "it is an access token or a grant of another server; declare it as urn:ietf:params:oauth:token-type:jwt"
+            }
             Self::TaskToken => {
                 "it is a task token: send it as subject_token of type urn:ietf:params:oauth:token-type:jwt, and nowhere else"
             }
@@ -78,6 +82,7 @@ impl fmt::Display for TokenReason {
             Self::MayAct(reason) => return write!(f, "its may_act {reason}"),
             Self::Authentication(reason) => return write!(f, "its acr and each of its amr {reason}"),
             Self::AuthenticatedLater => "its auth_time is too far in the future",
+            Self::HandedElsewhere => "its aud must be the issuer identifier of this server, alone",
             Self::ActorDelegated => "it must be a direct credential of the actor, without act or may_act",
             Self::ActorUnknown => "it is not the credential of exactly one registered agent",
         })

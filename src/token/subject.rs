@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::catalog::Agent;
 use crate::crypto::Digest;
 use crate::oauth::{
-    ActChain, ClientId, Confirmation, Generation, Jti, MayAct, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId, Time,
-    Txn,
+    ActChain, ClientId, Confirmation, Generation, Jti, MayAct, Resource, RuleName, Scopes, ScopesOnApi, SingleUse, Subject,
+    TaskId, Time, Txn,
 };
 use crate::trust::SubjectKind;
 
@@ -26,6 +26,7 @@ pub struct VerifiedSubject {
     pub(super) digest: Option<Digest>,
     pub(super) confirmation: Option<Confirmation>,
     pub(super) review: Option<Digest>,
+    pub(super) single_use: Option<SingleUse>,
 }
 
 /// The issuer's side of a subject token, with the facts that only a token of its kind holds.
@@ -55,6 +56,21 @@ pub enum Origin {
         presenters: Vec<ClientId>,
         /// The running copy, as attested.
         instance: Option<String>,
+    },
+    /// An identity assertion grant of another authorization server (draft-ietf-oauth-identity-assertion-authz-grant).
+    IdJag {
+        /// The trust rule that vouched.
+        rule: RuleName,
+        /// The issuer, the namespace of names in the token.
+        issuer: String,
+        /// The kind of party that it is about.
+        kind: SubjectKind,
+        /// `client_id`: the agent that redeems it.
+        client: String,
+        /// `resource`: the APIs that it is for; none where it does not say.
+        resources: Vec<Resource>,
+        /// `scope`: the most that it gives; none where it leaves that to the APIs' defaults.
+        scope: Option<Scopes>,
     },
     /// No token at all: a client that asks for itself (RFC 6749 §4.4).
     Client {
@@ -165,7 +181,7 @@ impl VerifiedSubject {
     pub fn own(&self) -> Option<&IssuedClaims> {
         match &self.origin {
             Origin::Own(own) | Origin::Task(own, _) => Some(own),
-            Origin::User { .. } | Origin::Attestation { .. } | Origin::Client { .. } => None,
+            Origin::User { .. } | Origin::Attestation { .. } | Origin::IdJag { .. } | Origin::Client { .. } => None,
         }
     }
 
@@ -181,7 +197,7 @@ impl VerifiedSubject {
     pub fn rule(&self) -> Option<&RuleName> {
         match &self.origin {
             Origin::Own(_) | Origin::Task(..) => None,
-            Origin::User { rule, .. } | Origin::Attestation { rule, .. } => Some(rule),
+            Origin::User { rule, .. } | Origin::Attestation { rule, .. } | Origin::IdJag { rule, .. } => Some(rule),
             Origin::Client { rule } => rule.as_ref(),
         }
     }
@@ -193,6 +209,7 @@ impl VerifiedSubject {
             Origin::Own(own) | Origin::Task(own, _) => own.kind,
             Origin::User { .. } => Some(SubjectKind::User),
             Origin::Attestation { .. } => Some(SubjectKind::Workload),
+            Origin::IdJag { kind, .. } => Some(*kind),
             Origin::Client { .. } => None,
         }
     }
@@ -245,6 +262,11 @@ impl VerifiedSubject {
     /// The verdict of the cluster that issued it, by digest, where it was asked.
     pub fn review(&self) -> Option<Digest> {
         self.review
+    }
+
+    /// The value that the commit must spend, where it counts once; in nobody's share yet.
+    pub fn single_use(&self) -> Option<SingleUse> {
+        self.single_use
     }
 }
 
@@ -314,6 +336,7 @@ impl VerifiedSubject {
             digest,
             confirmation,
             review: None,
+            single_use: None,
         }
     }
 

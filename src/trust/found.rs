@@ -80,7 +80,7 @@ impl Seen<'_> {
     pub(super) fn found(&self, reason: TrustReason) -> Option<String> {
         let rule = self.rule;
         Some(match reason {
-            TrustReason::Typ | TrustReason::AccessTyp | TrustReason::AttestationTyp => {
+            TrustReason::Typ | TrustReason::AccessTyp | TrustReason::AttestationTyp | TrustReason::IdJagTyp => {
                 format!("its typ is {}", self.token.typ().map_or("absent".into(), shown))
             }
             TrustReason::AccessToken => format!("it has scope or scp, and the kind of the rule is {}", rule.kind()),

@@ -33,13 +33,16 @@ pub enum TrustKind {
     /// A Client Attester, by the client attestations that log agents in (draft-ietf-oauth-attestation-based-client-auth §4). They
     /// are no tokens: nobody presents them as anything else.
     ClientAttester,
+    /// Another authorization server, by the identity assertion grants that it issues for the APIs here
+    /// (draft-ietf-oauth-identity-assertion-authz-grant).
+    IdJag,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
 
 impl TrustKind {
     /// All kinds, by the names that rules call them.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("oidc", Self::Oidc),
         ("oauth", Self::Oauth),
         ("spiffe", Self::Spiffe),
@@ -52,6 +55,7 @@ impl TrustKind {
         ("azure", Self::Azure),
         ("x509", Self::X509),
         ("client_attester", Self::ClientAttester),
+        ("id_jag", Self::IdJag),
     ];
 
     /// As it is written in a rule's file.
@@ -66,7 +70,7 @@ impl TrustKind {
 
     /// True when it vouches for workloads only.
     pub fn is_platform(self) -> bool {
-        !matches!(self, Self::Oidc | Self::Oauth | Self::X509)
+        !matches!(self, Self::Oidc | Self::Oauth | Self::X509 | Self::IdJag)
     }
 
     /// True when what it vouches for is not for named servers: a certificate, or a client attestation, whose proof is.
@@ -99,7 +103,7 @@ impl TrustKind {
             Self::Github | Self::Gitlab | Self::Buildkite | Self::Gcp | Self::Azure => &[Algorithm::RS256],
             Self::Aws => &[Algorithm::RS256, Algorithm::ES384],
             Self::X509 => &[],
-            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Kubernetes | Self::ClientAttester => {
+            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Kubernetes | Self::ClientAttester | Self::IdJag => {
                 &[Algorithm::ES256, Algorithm::RS256]
             }
         }
@@ -110,6 +114,8 @@ impl TrustKind {
         match self {
             // Managed identities get tokens of a day, dated five minutes back.
             Self::Azure => 25 * HOUR,
+            // Redeemed at once, and remembered for as long.
+            Self::IdJag => HOUR / 6,
             _ => HOUR,
         }
     }
@@ -122,7 +128,9 @@ impl TrustKind {
             Self::Gitlab => "{project_id}",
             Self::Buildkite => "{organization_slug}/{pipeline_slug}",
             Self::Azure => "{oid}",
-            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Gcp | Self::Aws | Self::X509 | Self::ClientAttester => "{sub}",
+            Self::Oidc | Self::Oauth | Self::Spiffe | Self::Gcp | Self::Aws | Self::X509 | Self::ClientAttester | Self::IdJag => {
+                "{sub}"
+            }
         }
     }
 }

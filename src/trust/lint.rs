@@ -29,7 +29,7 @@ pub fn findings(rule: &TrustRule) -> Vec<Finding> {
         TrustKind::Gcp => found.extend(lint.whole_project()),
         // Which agent an attestation logs in, that agent's file says.
         TrustKind::ClientAttester => {}
-        TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::Azure | TrustKind::X509 => {}
+        TrustKind::Oidc | TrustKind::Oauth | TrustKind::IdJag | TrustKind::Spiffe | TrustKind::Azure | TrustKind::X509 => {}
     }
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found

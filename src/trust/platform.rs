@@ -33,7 +33,7 @@ pub(super) fn instance(kind: TrustKind, claims: PlatformClaims<'_>) -> Option<St
         TrustKind::Spiffe => text("sub").and_then(|sub| SpiffeId::parse(&sub).ok()).map(|id| id.path().to_owned()),
         // The key of the instance is its name: each has one of its own.
         TrustKind::ClientAttester => public_thumbprint(claims.all().find("/cnf/jwk")?).ok().map(|key| key.to_string()),
-        TrustKind::Oidc | TrustKind::Oauth | TrustKind::Azure | TrustKind::X509 => None,
+        TrustKind::Oidc | TrustKind::Oauth | TrustKind::IdJag | TrustKind::Azure | TrustKind::X509 => None,
     }
 }
 
@@ -61,7 +61,8 @@ pub fn claims_of(kind: TrustKind) -> &'static [ClaimFact] {
         TrustKind::Gcp => gcp::CLAIMS,
         TrustKind::Aws => aws::CLAIMS,
         TrustKind::Azure => azure::CLAIMS,
-        TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => &[],
+        TrustKind::Oidc | TrustKind::Oauth | TrustKind::IdJag => &[],
+        TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => &[],
     }
 }
 

@@ -21,6 +21,8 @@ pub enum TrustReason {
     AccessTyp,
     /// `typ` is not that of a client attestation.
     AttestationTyp,
+    /// An identity assertion grant that does not say so by its `typ`.
+    IdJagTyp,
     /// A header member that JWT-SVIDs may not have (SPIFFE JWT-SVID §2).
     HeaderMember,
     /// A foreign access token, which needs a rule of kind `oauth`.
@@ -137,6 +139,7 @@ impl fmt::Display for TrustReason {
                 "the typ of the token is none that its trust rule takes for access tokens; ",
                 "provider or [access_token] in the rule's file says which there are"
             ),
+            Self::IdJagTyp => "the typ of an identity assertion grant is oauth-id-jag+jwt",
             Self::AttestationTyp => "the typ of a client attestation is oauth-client-attestation+jwt, and it is sent by itself",
             Self::HeaderMember => "the header of a JWT-SVID may have alg, kid and typ only",
             Self::AccessToken => concat!(

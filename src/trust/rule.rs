@@ -209,7 +209,7 @@ impl TrustRule {
 impl TrustRuleParts {
     /// True where what it vouches for are workloads that log in by tokens of their own.
     fn logs_in_by_tokens(&self) -> bool {
-        self.subject.kind == SubjectKind::Workload && !self.kind.is_for_everybody()
+        self.subject.kind == SubjectKind::Workload && !self.kind.is_for_everybody() && self.kind != TrustKind::IdJag
     }
 
     /// The faults of single parts.

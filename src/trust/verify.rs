@@ -17,11 +17,14 @@ use super::{PlatformReason, SubjectKind, TrustKind, TrustReason, TrustRefusal, T
 use crate::crypto::Digest;
 use crate::jose::{Cache, Compact, Object};
 use crate::keys::KeyMaterial;
-use crate::oauth::{CLOCK_SKEW, Confirmation, ForeignName, SpiffeId, Time, TrustDomain, is_printable};
+use crate::oauth::{CLOCK_SKEW, Confirmation, ForeignName, JTI_BYTES_MAX, SpiffeId, Time, TrustDomain, is_printable};
 use crate::x509::{self, Leaf, Roots, X509Reason};
 
 /// The `typ` of a client attestation (draft-ietf-oauth-attestation-based-client-auth §4).
 pub(super) const CLIENT_ATTESTATION: &str = "oauth-client-attestation+jwt";
+
+/// The `typ` of an identity assertion grant (draft-ietf-oauth-identity-assertion-authz-grant).
+pub(super) const ID_JAG: &str = "oauth-id-jag+jwt";
 
 /// A genuine, current foreign token that is meant for us, or a certificate, as the one rule that accepts it reads it. Made only
 /// by the two functions below, which list every check.
@@ -128,6 +131,7 @@ pub(super) fn check_type(rule: &TrustRule, token: &Compact<'_>, claims: &Object)
         (IssuerSelector::TrustDomain(domain), _) => check_jwt_svid(token, claims, domain),
         (IssuerSelector::Roots, _) => Err(TrustReason::Issuer),
         (IssuerSelector::Issuer(_), TrustKind::Oauth) => check_access_token(rule, token, claims),
+        (IssuerSelector::Issuer(_), TrustKind::IdJag) => check_id_jag(token, claims),
         (IssuerSelector::Issuer(_), TrustKind::ClientAttester) => check_client_attestation(rule, token, claims),
         (IssuerSelector::Issuer(_), _) => check_identity_token(rule, token, claims),
     }?;
@@ -158,6 +162,15 @@ fn check_access_token(rule: &TrustRule, token: &Compact<'_>, claims: &Object) ->
         return Err(TrustReason::AccessTyp);
     }
     check_texts(claims, &["sub", "azp", "jti", "client_id"])
+}
+
+/// An identity assertion grant and nothing else (draft-ietf-oauth-identity-assertion-authz-grant, Processing Rules): its issuer
+/// signs ID tokens and access tokens by the same keys.
+fn check_id_jag(token: &Compact<'_>, claims: &Object) -> Result<(), TrustReason> {
+    if !token.typ_is(ID_JAG) {
+        return Err(TrustReason::IdJagTyp);
+    }
+    check_texts(claims, &["sub", "jti", "client_id"])
 }
 
 /// An ID token (OpenID Connect Core §2) or an attestation that is named by `iss`: no access token and no explicitly typed JWT. A
@@ -218,6 +231,7 @@ pub(super) fn check_platform(rule: &TrustRule, token: &Compact<'_>, claims: &Obj
         // People of IAM Identity Center, and an account that `sub` contradicts.
         TrustKind::Aws => aws::check(claims),
         TrustKind::ClientAttester => check_attested_client(claims),
+        TrustKind::IdJag => check_handed_over(claims),
         // Tokens for Graph, other tenants' tokens (the keys are shared), people.
         TrustKind::Azure => azure::check(claims, token),
     }
@@ -240,6 +254,14 @@ fn check_access_claims(rule: &TrustRule, claims: PlatformClaims<'_>) -> Result<(
 fn check_attested_client(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
     refuse_if(claims.need("sub").is_err(), PlatformReason::Claim("sub"))?;
     refuse_if(claims.all().find("/cnf/jwk").is_none(), PlatformReason::Claim("cnf"))
+}
+
+/// The client that redeems it here, and the name by which it is redeemed once.
+fn check_handed_over(claims: PlatformClaims<'_>) -> Result<(), PlatformReason> {
+    let once = claims.need("jti").is_ok_and(|jti| (1..=JTI_BYTES_MAX).contains(&jti.len()));
+    refuse_if(!once, PlatformReason::Claim("jti"))?;
+    refuse_if(claims.need("client_id").is_err(), PlatformReason::Claim("client_id"))?;
+    refuse_if(!claims.has("iat"), PlatformReason::Claim("iat"))
 }
 
 /// `exp`, `nbf` and `iat` at `now`, and the longest lifetime allowed (RFC 7519 §4.1.4 to §4.1.6).

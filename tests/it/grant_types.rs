@@ -1,5 +1,6 @@
 //! A token is treated alike whichever grant type carried it (promise 7): the same verdict, the same token, the same sentence.
 
+mod chaining;
 mod tokens;
 
 use serde_json::{Value, json};
@@ -12,6 +13,9 @@ const ASSERTION: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+
+/// The kinds of token that count once begin so.
+const ONCE: &str = "an identity assertion grant";
 
 /// A way to authenticate: its name, and the header and parameters of one request.
 type Login = (&'static str, fn(&Site) -> Credentials);
@@ -110,12 +114,20 @@ fn a_token_is_treated_alike_whichever_grant_type_carried_it() {
     let (_issuers, _server) = (site.issuers(), site.start());
     let mut granted = 0;
     for Presented(name, make) in tokens() {
-        let token = make(&site);
+        let mut token = make(&site);
+        let mut fresh = |site: &Site| {
+            if name.starts_with(ONCE) {
+                token = make(site);
+            }
+            token.clone()
+        };
         for login in LOGINS {
             for proof in [false, true] {
+                let token = fresh(&site);
                 let wanted = [("resource", "https://crm.example"), ("scope", "contacts.read")];
                 let exchange = [("grant_type", EXCHANGE), ("subject_token", &token), ("subject_token_type", JWT)];
                 let exchanged = ask(&site, login, proof, &[&exchange[..], &wanted].concat());
+                let token = fresh(&site);
                 let assertion = [("grant_type", ASSERTION), ("assertion", token.as_str())];
                 let asserted = ask(&site, login, proof, &[&assertion[..], &wanted].concat());
                 granted += usize::from(exchanged.status == 200);
@@ -188,4 +200,53 @@ fn a_grant_type_is_asked_by_whom_it_is_for() {
     let asked = |login, more| ask(&site, login, false, &[&on_behalf[..], &[more]].concat());
     assert_eq!(asked(agent, ("resource", "https://billing.example")).status, 200);
     assert_eq!(asked(orchestrator, crm).text_of("error"), "invalid_grant");
+}
+
+/// A grant of another server is good for the client that it names, for what it says, and once, whichever parameter carries it.
+#[test]
+fn a_grant_of_another_server_counts_once_for_the_client_that_it_names() {
+    let site = Site::new("grant-types-redeemed");
+    let _server = site.start();
+    let (orchestrator, analyst) = (LOGINS[1], LOGINS[4]);
+    let grant = |more: Value| party(&site, "orchestrator").vouched("partner-as", more);
+    let redeem = |login, grant: &str, more: &[(&str, &str)]| {
+        ask(&site, login, false, &[&[("grant_type", ASSERTION), ("assertion", grant)], more].concat())
+    };
+    let once = grant(json!({}));
+    let beyond = redeem(orchestrator, &once, &[("scope", "contacts.write")]);
+    assert_eq!(beyond.text_of("error"), "invalid_scope", "{}", beyond.body());
+    assert_eq!(redeem(orchestrator, &once, &[]).status, 200, "what was refused has spent nothing");
+    assert_eq!(redeem(orchestrator, &once, &[]).text_of("error"), "invalid_grant");
+    let exchange = [("grant_type", EXCHANGE), ("subject_token", once.as_str()), ("subject_token_type", JWT)];
+    let again = ask(&site, orchestrator, false, &exchange);
+    assert!(again.text_of("error_description").starts_with("subject_token was used before"), "{}", again.body());
+    let us = format!("http://{}", site.public);
+    for (login, more) in [(analyst, json!({})), (orchestrator, json!({ "aud": [us, "https://elsewhere.example"] }))] {
+        let refused = redeem(login, &grant(more), &[]);
+        assert_eq!(refused.text_of("error"), "invalid_grant", "{} {}", login.0, refused.body());
+    }
+    let elsewhere = redeem(orchestrator, &grant(json!({})), &[("resource", "https://reports.example")]);
+    assert_eq!(elsewhere.text_of("error"), "invalid_target", "{}", elsewhere.body());
+}
+
+/// What leaves for another server takes a policy of its own, and is good for minutes.
+#[test]
+fn what_is_handed_over_takes_a_policy_of_its_own_and_lives_for_five_minutes() {
+    let site = Site::new("grant-types-handed");
+    let _server = site.start();
+    let id_token = party(&site, "orchestrator").id_token(json!({}));
+    let exchange = [("grant_type", EXCHANGE), ("subject_token", id_token.as_str()), ("subject_token_type", JWT)];
+    let id_jag = ("requested_token_type", "urn:ietf:params:oauth:token-type:id-jag");
+    let hand_over = |more: &[(&str, &str)]| ask(&site, LOGINS[1], false, &[&exchange[..], &[id_jag], more].concat());
+    let partner = ("audience", "https://as.partner.example");
+    // A policy permits to exchange for it, were it an API of this server.
+    let unasked = hand_over(&[partner, ("resource", "https://wiki.partner.example")]);
+    assert_eq!(unasked.text_of("error"), "invalid_target", "{}", unasked.body());
+    let access = ask(&site, LOGINS[1], false, &[&exchange[..], &[("resource", "https://wiki.partner.example")]].concat());
+    assert_eq!(access.text_of("error"), "invalid_target", "{}", access.body());
+    let handed = hand_over(&[("audience", "https://as.vendor.example")]);
+    assert_eq!(handed.status, 200, "{}", handed.body());
+    let told = claims(&handed.text_of("access_token"));
+    assert_eq!(told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap(), 300);
+    assert_eq!((handed.text_of("token_type"), told["anc"].is_null()), ("N_A".to_owned(), true));
 }

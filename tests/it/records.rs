@@ -21,8 +21,8 @@ use crate::trust::cluster::Cluster;
 
 const SCHEMA: &str = include_str!("../../docs/records.md");
 
-/// Cases that between them open tasks, bind tokens, impersonate, revoke and are refused.
-const CASES: [&str; 7] = ["tasks/", "dpop/", "rfc8705/", "delegation/", "instance/", "status-list/", "aws/"];
+/// Cases that between them open tasks, bind tokens, impersonate, hand over, revoke and are refused.
+const CASES: [&str; 8] = ["tasks/", "dpop/", "rfc8705/", "delegation/", "instance/", "status-list/", "aws/", "id-jag/issued"];
 
 /// The refusals of one agent that are recorded in a minute (`limits.refusals_per_minute`).
 const REFUSALS_PER_MINUTE: usize = 60;
@@ -90,7 +90,7 @@ fn a_refusal_names_the_registered_targets_or_without_any_the_apis_of_its_token()
     let delete = [("scope", "contacts.delete")];
     let by_admission = (exchange(&site, &other, &token, &[]), "was issued to another client", ASSISTANT.1);
     let twice_and_nowhere = [CRM, CRM, ("resource", "https://nowhere.example")];
-    let by_authority = (exchange(&site, &party, &token, &twice_and_nowhere), "not the id of a registered API", CRM.1);
+    let by_authority = (exchange(&site, &party, &token, &twice_and_nowhere), "the id of a registered API", CRM.1);
     let by_policy = (exchange(&site, &party, &token, &delete), "scope asks for too much", ASSISTANT.1);
     let by_commit = (exchange(&site, &party, &task, &[]), "budget", CRM.1);
     let refused =

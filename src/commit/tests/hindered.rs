@@ -11,7 +11,7 @@ use crate::catalog::StatusBits;
 pub(super) fn hindrances_of(reason: CommitReason) -> &'static [Hindrance] {
     match reason {
         CommitReason::Died | CommitReason::Retired | CommitReason::Outranked | CommitReason::Budget => &[],
-        CommitReason::Spent | CommitReason::Replayed | CommitReason::Forgotten => &[],
+        CommitReason::Spent | CommitReason::Replayed | CommitReason::Redeemed | CommitReason::Forgotten => &[],
         CommitReason::Expired | CommitReason::TooLarge | CommitReason::ClockRight | CommitReason::Kept => &[],
         CommitReason::Busy | CommitReason::Share(..) | CommitReason::Velocity(..) => &[],
         CommitReason::Full(Capacity::Queue | Capacity::Revocations | Capacity::Refusals | Capacity::LongSingleUse, _) => &[],

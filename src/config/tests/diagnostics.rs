@@ -154,7 +154,7 @@ fn of_names_in_trust_rules() {
         &["trust/r.toml:1: `name` must have 1 to 63 characters of a-z, 0-9, '-', '_', '.', beginning with a letter or digit"],
     );
     let kinds = "\"oidc\", \"oauth\", \"spiffe\", \"kubernetes\", \"github\", \"gitlab\", \"buildkite\", \"gcp\", \"aws\", \
-                 \"azure\", \"x509\" or \"client_attester\"";
+                 \"azure\", \"x509\", \"client_attester\" or \"id_jag\"";
     rule(
         &IDP.replace("'oidc'", "'odic'"),
         &[&format!("trust/r.toml:2: `kind` must be {kinds}, not \"odic\"; did you mean \"oidc\"?")],

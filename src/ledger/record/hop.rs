@@ -47,6 +47,9 @@ pub struct HopRecord<'a> {
     /// The token's `exp`.
     #[serde(with = "Millis")]
     pub expires: Time,
+    /// The issuer identifier of the other authorization server that it was handed to; none for an access token.
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    pub handed_to: Option<Cow<'a, str>>,
     /// Further inputs of the decision.
     #[serde(default, skip_serializing_if = "Inputs::is_empty", borrow)]
     pub inputs: Inputs<'a>,

@@ -99,7 +99,7 @@ pub(super) fn of(
         TrustKind::Aws => pick(&AWS),
         TrustKind::Azure => pick(&AZURE),
         TrustKind::Spiffe => pick(&[("sub", "this workload, by its SPIFFE ID")]),
-        TrustKind::X509 | TrustKind::ClientAttester => Vec::new(),
+        TrustKind::X509 | TrustKind::ClientAttester | TrustKind::IdJag => Vec::new(),
         TrustKind::Oidc | TrustKind::Oauth => of_any(kind, subject, provider, claims),
     }
 }
@@ -151,9 +151,8 @@ pub(super) fn decisive(kind: TrustKind) -> ClaimReason {
         TrustKind::Azure => first(&AZURE),
         TrustKind::Gcp => first(&GCP),
         TrustKind::Aws => ("sub", "this role or user"),
-        TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => {
-            ("sub", "whoever is meant, to the letter")
-        }
+        TrustKind::Oidc | TrustKind::Oauth | TrustKind::IdJag => ("sub", "whoever is meant, to the letter"),
+        TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => ("sub", "whoever is meant, to the letter"),
     }
 }
 

@@ -96,6 +96,11 @@ impl Example {
                 members.extend([("sub", "client-id".into()), ("cnf", json!({ "jwk": key }))]);
             }
             TrustKind::X509 => members = vec![("sub", "CN=web,O=Acme".into()), ("dns", "web.acme.example".into())],
+            TrustKind::IdJag => {
+                let claims = [("sub", "anybody"), ("client_id", "any-agent"), ("jti", "once")];
+                members.extend(claims.map(|(name, text)| (name, text.into())));
+                members.push(("iss", self.issuer.clone().into()));
+            }
             TrustKind::Oidc | TrustKind::Oauth => {
                 members.extend([("iss", self.issuer.clone().into()), ("sub", "anybody".into())]);
             }
@@ -123,7 +128,8 @@ impl Example {
             }
             TrustKind::Aws => self.agree_on_aws(),
             TrustKind::Azure => self.agree_on_azure(),
-            TrustKind::Oidc | TrustKind::Oauth | TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => {}
+            TrustKind::Oidc | TrustKind::Oauth | TrustKind::IdJag => {}
+            TrustKind::Spiffe | TrustKind::X509 | TrustKind::ClientAttester => {}
         }
     }
 

@@ -4,7 +4,7 @@ use crate::jose::KeySet;
 use crate::oauth::{CLOCK_SKEW, Time};
 use crate::trust::found::{Seen, list, visible};
 use crate::trust::rule::IssuerSelector;
-use crate::trust::verify::{CLIENT_ATTESTATION, audiences, check_instance};
+use crate::trust::verify::{CLIENT_ATTESTATION, ID_JAG, audiences, check_instance};
 use crate::trust::{PlatformReason, TrustKind, TrustReason, TrustRule};
 
 /// A rule, by what it wants. `keys` are those that count now.
@@ -29,6 +29,7 @@ impl RuleWants<'_> {
                 form.types.iter().map(named).collect::<Vec<_>>().join(" or ")
             }
             _ if self.rule.kind() == TrustKind::ClientAttester => format!("{CLIENT_ATTESTATION:?}"),
+            _ if self.rule.kind() == TrustKind::IdJag => format!("{ID_JAG:?}"),
             (IssuerSelector::Issuer(_), None) => "\"JWT\" or none".to_owned(),
         }
     }
@@ -37,6 +38,7 @@ impl RuleWants<'_> {
         match self.rule.kind() {
             TrustKind::Oauth => "an access token of the form that the rule tells".to_owned(),
             TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => "nothing besides".to_owned(),
+            TrustKind::IdJag => "an agent's id in client_id, and a jti that is used once".to_owned(),
             TrustKind::ClientAttester => "an agent's id in sub, and the key of its instance as jwk in cnf".to_owned(),
             kind => format!("what {kind} writes for a workload and for this server"),
         }
@@ -109,6 +111,7 @@ impl Seen<'_> {
             TrustKind::Oauth => "an access token",
             TrustKind::Oidc | TrustKind::Spiffe | TrustKind::X509 => "nothing against it",
             TrustKind::ClientAttester => "an agent's, with a key",
+            TrustKind::IdJag => "for an agent, and used once",
             _ => "a workload's, for this server",
         }
     }

@@ -38,6 +38,16 @@ pub fn tokens() -> Vec<Presented> {
         }),
         Presented("an attestation that its rule gives an agent", |site| party(site, "fleet").vouched("fleet", json!({}))),
         Presented("a JWT-SVID", |site| party(site, "researcher").vouched("spiffe-acme", json!({}))),
+        Presented("an identity assertion grant", |site| party(site, "orchestrator").vouched("partner-as", json!({}))),
+        Presented("an identity assertion grant of a workload", |site| {
+            party(site, "gateway").vouched("partner-machines", json!({}))
+        }),
+        Presented("an identity assertion grant for another client", |site| {
+            party(site, "orchestrator").vouched("partner-as", json!({ "client_id": "x" }))
+        }),
+        Presented("an identity assertion grant with act", |site| {
+            party(site, "orchestrator").vouched("partner-as", json!({ "act": { "sub": "a" } }))
+        }),
         Presented("an access token of another server", |site| party(site, "orchestrator").vouched("other-as", json!({}))),
         Presented("a client assertion", |site| party(site, "orchestrator").assertion()),
         Presented("a DPoP proof", |site| party(site, "orchestrator").proof("holder")),

@@ -151,6 +151,7 @@ pub(super) fn hop() -> impl Strategy<Value = Hop> {
                 reviews: evidence[0].into_iter().collect(),
             },
             expires: ids.5,
+            handed_to: evidence[1].map(|_| "https://as.partner.example".into()),
             inputs,
             instance: who.2.map(Cow::Owned),
             jti: Jti::from_bytes(ids.0),
