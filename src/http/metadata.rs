@@ -11,6 +11,7 @@ use crate::deployment::{CHALLENGE_PATH, Deployment};
 use crate::jose::Algorithm;
 use crate::lines::grant_types;
 use crate::mint::status_aggregation_uri;
+use crate::oauth::TokenType;
 use crate::trust::{SubjectKind, TrustKind};
 
 /// What is written once per configuration.
@@ -68,6 +69,12 @@ struct Metadata<'a> {
     code_challenge_methods_supported: [&'a str; 1],
     /// RFC 9396 §10.
     authorization_details_types_supported: [&'a str; 1],
+    /// draft-ietf-oauth-identity-assertion-authz-grant, where a trust rule takes its grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_grant_profiles_supported: Option<[&'a str; 1]>,
+    /// draft-ietf-oauth-identity-chaining, where an API says which other authorization server is its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity_chaining_requested_token_types_supported: Option<[&'a str; 1]>,
     subject_types_supported: [&'a str; 1],
     /// Several validators take this for the list of algorithms of access tokens: exactly those in use.
     id_token_signing_alg_values_supported: Vec<&'a str>,
@@ -85,6 +92,9 @@ struct Aliases {
     revocation_endpoint: String,
     task_endpoint: String,
 }
+
+/// The name of the profile by which identity assertion grants are taken.
+const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
 impl Aliases {
     fn of(base: &str, path: &str) -> Self {
@@ -108,6 +118,7 @@ impl Discovery {
         let auth_methods: Vec<&str> = AUTH_METHODS.iter().chain(attestations).chain(certificates).copied().collect();
         let alone = takes_attestations_alone(deployment).then_some("none");
         let at_token: Vec<&str> = auth_methods.iter().copied().chain(alone).collect();
+        let hands_over = deployment.catalog.apis().any(|api| api.authorization_server.is_some());
         let challenges = !attesting.is_empty() && deployment.client_attestations.challenge_required;
         let metadata = Metadata {
             issuer: deployment.issuer.as_str(),
@@ -137,6 +148,8 @@ impl Discovery {
             scopes_supported: scopes(deployment),
             code_challenge_methods_supported: ["S256"],
             authorization_details_types_supported: ["task"],
+            authorization_grant_profiles_supported: takes_grants(deployment).then_some([ID_JAG_PROFILE]),
+            identity_chaining_requested_token_types_supported: hands_over.then_some([TokenType::IdJag.as_str()]),
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: names(&deployment.signers.algorithms()),
             tls_client_certificate_bound_access_tokens: frontend.certificates,
@@ -160,6 +173,11 @@ fn takes_attestations_alone(deployment: &Deployment) -> bool {
 fn scopes(deployment: &Deployment) -> BTreeSet<&str> {
     let apis = deployment.catalog.apis().filter(|_| deployment.scopes_supported);
     apis.flat_map(|api| api.scopes.keys()).map(|scope| scope.as_str()).collect()
+}
+
+/// True where a trust rule takes identity assertion grants. Whose they are is told to nobody.
+fn takes_grants(deployment: &Deployment) -> bool {
+    deployment.trust.rules().any(|rule| rule.enabled() && rule.kind() == TrustKind::IdJag)
 }
 
 /// The algorithms of the client attestations by which agents log in, each once.
