@@ -11,6 +11,7 @@ mod keys_file;
 mod certificate_file;
 mod matcher_file;
 mod policy_folder;
+mod folder_settings;
 mod settings;
 mod tls_file;
 mod web_settings;
