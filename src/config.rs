@@ -12,6 +12,7 @@ mod certificate_file;
 mod matcher_file;
 mod policy_folder;
 mod limit_settings;
+mod folder_settings;
 mod settings;
 mod tls_file;
 mod web_settings;

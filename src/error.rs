@@ -10,7 +10,7 @@ use crate::commit::CommitReason;
 use crate::lifecycle::AdmissionReason;
 use crate::mint::MintReason;
 use crate::oauth::GrantType;
-use crate::policy::{Denial, DenialReason};
+use crate::policy::{Denial, DenialReason, StepUp};
 use crate::request::{FormReason, RequestReason};
 use crate::token::TokenReason;
 
@@ -131,6 +131,8 @@ named! {
         InvalidTarget = "invalid_target",
         /// The `authorization_details` are malformed or exceed what is permitted (RFC 9396 §5).
         InvalidAuthorizationDetails = "invalid_authorization_details",
+        /// The person has to log in again, more strongly or just now (RFC 9470 §3).
+        InsufficientUserAuthentication = "insufficient_user_authentication",
         /// A DPoP proof is missing or wrong (RFC 9449 §5).
         InvalidDpopProof = "invalid_dpop_proof",
         /// The proof of a client attestation must carry the challenge that the answer gives
@@ -184,6 +186,14 @@ impl ExchangeError {
     /// True where the login was used before, so that whoever asks is nobody.
     pub fn is_used_login(&self) -> bool {
         matches!(self, Self::Commit(CommitReason::Spent | CommitReason::Forgotten))
+    }
+
+    /// The login of the person that policy misses.
+    pub fn step_up(&self) -> Option<&StepUp> {
+        match self.denial()?.reason() {
+            DenialReason::StepUp(login) => Some(login),
+            _ => None,
+        }
     }
 
     /// The denial of policy, with the policies that decided.
@@ -241,6 +251,7 @@ fn denial_code(reason: &DenialReason, profile: Profile) -> ErrorCode {
         DenialReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
         DenialReason::Expired => profile.unacceptable,
         DenialReason::Unbound => ErrorCode::InvalidDpopProof,
+        DenialReason::StepUp(_) => ErrorCode::InsufficientUserAuthentication,
         DenialReason::Impersonation | DenialReason::PresentActor => ErrorCode::InvalidRequest,
     }
 }

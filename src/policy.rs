@@ -5,6 +5,7 @@
 //! request wants. [`open`](open()) decides on a task.
 
 mod unknown_scopes;
+mod login;
 mod outcome;
 mod vocabulary;
 mod annotations;
@@ -14,6 +15,7 @@ mod request_context;
 mod index;
 mod cedar;
 mod loader;
+mod step_up;
 mod policies;
 mod evaluation;
 mod decide;
@@ -31,6 +33,7 @@ pub use annotations::{ApproverCount, PolicyException};
 pub use assumed::AssumedRequest;
 pub use decide::decide;
 pub use explain::{PolicyExplanation, PolicyVerdict, ScopeExplanation, UnmetPermit};
+pub use login::StepUp;
 pub use names::Comparison;
 pub use outcome::{Denial, DenialReason, Grant, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
 pub use policies::Policies;

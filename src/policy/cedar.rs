@@ -127,6 +127,11 @@ pub(super) struct PolicyDecision {
 }
 
 impl RequestTemplate {
+    /// True where a policy that could apply reads how the subject logged in.
+    pub(super) fn reads_login(&self) -> bool {
+        self.slice.used.contains(Attribute::Acr) || self.slice.used.contains(Attribute::AuthAge)
+    }
+
     /// Decides. A context built for another scope of the same request is taken over where no policy could tell the difference.
     pub(super) fn decide(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> PolicyDecision {
         self.response(request, on, shared).map_or_else(PolicyDecision::unanswerable, |response| PolicyDecision::of(&response))

@@ -9,6 +9,7 @@ use super::context::ScopeContext;
 use super::input::PolicyInput;
 use super::outcome::{Denial, DenialReason, Explanation, PolicyOutcome, merge};
 use super::policies::{Policies, RequestResource};
+use super::request_context::RequestContext;
 use crate::catalog::Api;
 use crate::oauth::{Scope, Scopes};
 
@@ -21,6 +22,8 @@ pub(super) struct Evaluation<'a, I> {
     pub(super) action: Action,
     /// True once a question was put.
     asked: bool,
+    /// True once one was put that policies answer by how the subject logged in.
+    reads_login: bool,
     /// The policies that stood in the way.
     pub(super) explanation: Explanation,
     /// True where the presenting of the actor's credential was refused where the exchange itself was permitted.
@@ -42,6 +45,7 @@ impl<'a, I: PolicyInput> Evaluation<'a, I> {
             shared: SharedContext::new(),
             action,
             asked: false,
+            reads_login: false,
             explanation: Explanation::default(),
             presenting_refused: false,
             deciding: Vec::new(),
@@ -105,6 +109,7 @@ impl<'a, I: PolicyInput> Evaluation<'a, I> {
         let principal =
             if matches!(action, Action::Exchange | Action::HandOver) { self.context.acting() } else { self.context.client() };
         let template = self.policies.template(action, principal, resource);
+        self.reads_login |= template.as_ref().is_some_and(|template| template.reads_login());
         let decision =
             template.map_or_else(PolicyDecision::unanswerable, |template| template.decide(&self.context, on, &mut self.shared));
         let decision = self.policies.counted(decision, self.context.now());
@@ -115,13 +120,22 @@ impl<'a, I: PolicyInput> Evaluation<'a, I> {
         self.explanation.add(decision.erred, forbade);
         None
     }
+}
 
+impl<'a> Evaluation<'a, RequestContext<'a>> {
     /// The outcome where nothing is granted for `reason`. `granted` decides on the same request in another evaluation: where
-    /// approval makes it a grant, approval is what is missing.
-    pub(super) fn refused<G>(self, reason: DenialReason, granted: impl FnOnce(&mut Self) -> bool) -> PolicyOutcome<G> {
-        let approved = || Self::new(self.policies, self.context.approved(), self.action);
-        let approvable = self.policies.mention_approval() && granted(&mut approved());
-        let reason = if self.unbound { DenialReason::Unbound } else { reason };
+    /// approval makes it a grant, approval is what is missing, and where another login of the subject does, that is.
+    pub(super) fn refused<G>(self, reason: DenialReason, granted: impl Fn(&mut Self) -> bool) -> PolicyOutcome<G> {
+        let otherwise = |context: RequestContext<'a>| granted(&mut Self::new(self.policies, context, self.action));
+        let approvable = self.policies.mention_approval() && otherwise(self.context.approved());
+        let by_login = |acr: Option<&'a str>, age: Option<i64>| otherwise(self.context.after_login(acr, age));
+        let can_help = self.reads_login && !approvable && self.context.is_of_person();
+        let step_up = if can_help { self.policies.logins.step_up(by_login) } else { None };
+        let reason = match step_up {
+            _ if self.unbound => DenialReason::Unbound,
+            Some(login) => DenialReason::StepUp(login),
+            None => reason,
+        };
         let policy_set = self.asked.then(|| self.policies.digest());
         let denial = Denial { reason, explanation: self.explanation, policy_set };
         if approvable { PolicyOutcome::ApprovalNeeded(denial) } else { PolicyOutcome::Denial(denial) }

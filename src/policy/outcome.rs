@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::login::StepUp;
 use super::unknown_scopes::UnknownScopes;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, StatusBits};
@@ -77,6 +78,8 @@ pub enum DenialReason {
     Unbound,
     /// The task: `invalid_authorization_details` (RFC 9396 §5).
     Task(TaskDenial),
+    /// Policy permits it after a stronger or fresher login of the person: `insufficient_user_authentication` (RFC 9470).
+    StepUp(StepUp),
     /// Everything presented runs out before a token could be of use.
     Expired,
 }
@@ -300,6 +303,7 @@ impl fmt::Display for Denial {
             DenialReason::PresentActor => {
                 f.write_str("actor_token: policy does not permit this client to present it; send a credential of its own or none")
             }
+            DenialReason::StepUp(login) => login.fmt(f),
             DenialReason::Unbound => f.write_str(concat!(
                 "policy permits this for bound tokens only (@sender_constraint) and no key was proved; ",
                 "send a DPoP header with a proof, or connect with a client certificate"

@@ -10,6 +10,7 @@ use super::cedar::{self, Action, ParsedPolicy, PolicyDecision, RequestTemplate, 
 use super::context::Attribute;
 use super::index::Index;
 use super::loader::PolicyLoader;
+use super::step_up::LoginCandidates;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::crypto::Digest;
 use crate::diagnostic::Diagnostic;
@@ -26,6 +27,8 @@ pub struct Policies {
     mention_approval: bool,
     /// Some permits stop counting by themselves.
     has_exceptions: bool,
+    /// The logins that they tell apart.
+    pub(super) logins: LoginCandidates,
     memory: RwLock<Memory>,
 }
 
@@ -74,7 +77,8 @@ impl Policies {
         let PolicyLoader { policies, terms, warnings, digest, .. } = loaded;
         let mention_approval = mention_approval || terms.values().any(|terms| terms.approval.is_some());
         let has_exceptions = terms.values().any(|terms| terms.exception.is_some());
-        Self { policies, index, terms, digest, warnings, mention_approval, has_exceptions, memory: RwLock::default() }
+        let logins = LoginCandidates::of(policies.iter());
+        Self { policies, logins, index, terms, digest, warnings, mention_approval, has_exceptions, memory: RwLock::default() }
     }
 
     /// The remarks of `check` where nothing is wrong.

@@ -22,6 +22,8 @@ pub(super) struct RequestContext<'a> {
     actor: &'a str,
     purpose: &'a str,
     approved: bool,
+    /// The authentication context and age as if the subject had logged in that way; none as it did.
+    login: (Option<&'a str>, Option<i64>),
 }
 
 impl<'a> RequestContext<'a> {
@@ -29,7 +31,7 @@ impl<'a> RequestContext<'a> {
     pub(super) fn new(admitted: &'a AdmittedExchange, constraint: &'a SenderConstraint, issuer: &'a Issuer, now: Time) -> Self {
         let purpose = admitted.task().map_or("", |task| task.purpose.as_str());
         let actor = admitted.current_actor().agent.id.as_str();
-        Self { admitted, constraint, issuer, now, actor, purpose, approved: false }
+        Self { admitted, constraint, issuer, now, actor, purpose, approved: false, login: (None, None) }
     }
 
     /// The context of the opening of a task with this purpose and for this holder.
@@ -47,6 +49,16 @@ impl<'a> RequestContext<'a> {
         }
     }
 
+    /// The context as if the subject had logged in with that authentication context, or that many seconds ago.
+    pub(super) fn after_login(self, acr: Option<&'a str>, age: Option<i64>) -> Self {
+        Self { login: (acr, age), ..self }
+    }
+
+    /// True where the subject is a person, who can log in again.
+    pub(super) fn is_of_person(&self) -> bool {
+        self.admitted.subject().kind() == Some(SubjectKind::User)
+    }
+
     fn chain(&self) -> PolicyValue<'a> {
         let ours = self.issuer.as_str();
         let named = self.admitted.chain().iter().map(|actor| match actor.iss() == ours {
@@ -58,6 +70,9 @@ impl<'a> RequestContext<'a> {
 
     /// Seconds since the subject authenticated; the greatest number when that is not known, older than any policy admits.
     fn authentication_age(&self) -> i64 {
+        if let (_, Some(age)) = self.login {
+            return age;
+        }
         let since = |at| i64::try_from(self.now.since(at).as_secs()).unwrap_or(i64::MAX);
         self.admitted.subject().authentication().time.map_or(i64::MAX, since)
     }
@@ -102,7 +117,10 @@ impl PolicyInput for RequestContext<'_> {
             Attribute::Touched => texts(admitted.subject().own().map_or(&[], |own| own.touched.as_slice())),
             Attribute::Data | Attribute::Destination | Attribute::Effect => on.value(attribute),
             Attribute::Time => PolicyValue::Instant(self.now),
-            Attribute::Acr => PolicyValue::Text(admitted.subject().authentication().acr.as_deref().unwrap_or_default()),
+            Attribute::Acr => {
+                let told = || admitted.subject().authentication().acr.as_deref();
+                PolicyValue::Text(self.login.0.or_else(told).unwrap_or_default())
+            }
             Attribute::Amr => texts(&admitted.subject().authentication().amr),
             Attribute::AuthAge => PolicyValue::Number(self.authentication_age()),
             Attribute::Binding => PolicyValue::Text(self.constraint.as_str()),

@@ -6,6 +6,7 @@ mod explain;
 mod index;
 mod loader;
 mod narrowness;
+mod step_up;
 mod table;
 mod task;
 mod unknown;

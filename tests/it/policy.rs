@@ -128,3 +128,30 @@ fn living_exceptions_are_listed() {
     let said = say(&["policy", "check", "--config", config], "");
     assert!(said.code == 1 && said.out.contains("slip.cedar:1: there is no agent \"wroker\""), "{said:?}");
 }
+
+/// RFC 9470: the client learns which login is missing, and has what it asked for after it.
+#[test]
+fn a_login_that_is_too_weak_or_too_old_is_told_by_rfc_9470() {
+    let site = Site::new("policy-step-up");
+    let guard = "forbid (principal is Agent, action, resource == Scope::\"https://crm.example contacts.write\")\n\
+                 unless { context.acr == \"gold\" && context.auth_age <= 300 };\n";
+    fs::write(site.folder.join("conf/policies/step-up.cedar"), guard).unwrap();
+    let _server = site.start();
+    let party = Party::new(&site.profile(), "orchestrator");
+    let ask = |claims: Value| {
+        let (assertion, subject) = (party.assertion(), party.id_token(claims));
+        let more = [("audience", "crm"), ("scope", "contacts.write")];
+        post_form(site.public, "/token", &form(&Party::request(&assertion, &subject, &more))).unwrap()
+    };
+    let refused = ask(json!({}));
+    assert_eq!(
+        (refused.status, refused.text_of("error")),
+        (400, "insufficient_user_authentication".to_owned()),
+        "{}",
+        refused.text
+    );
+    assert_eq!(refused.text_of("acr_values"), "gold");
+    assert_eq!(refused.json()["max_age"], 300);
+    let after = ask(json!({ "acr": "gold", "auth_time": party.now() - 10 }));
+    assert_eq!(after.status, 200, "{}", after.text);
+}

@@ -32,6 +32,11 @@ struct ErrorBody<'a> {
     error_description: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     error_id: &'a str,
+    /// RFC 9470 §3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr_values: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<i64>,
 }
 
 /// Has the refusal recorded if its client is authenticated, logs it, and answers it.
@@ -89,7 +94,7 @@ pub(super) fn refuse_token(
     }
     state.log.write(ACCESS_TOKEN, now, || tracing::info!(error_id = %id, error, ?reason, "an access token was refused"));
     let sentence = format!("{reason}; or ask as an auditor, by the socket ops.sock in the data folder");
-    head.json(ErrorBody { error, error_description: printable(&sentence), error_id: &id })
+    head.json(ErrorBody { error, error_description: printable(&sentence), error_id: &id, acr_values: None, max_age: None })
 }
 
 /// 429 for a stranger whose address had too many requests refused, before anything of it is read (RFC 6585 §4).
@@ -101,7 +106,13 @@ pub(super) fn turn_away(state: &AppState, seconds: u64) -> HttpResponse {
          was (strangers_per_second of limits in the configuration of the server)"
     );
     answer.insert_header((header::RETRY_AFTER, seconds.to_string()));
-    answer.json(ErrorBody { error: Some(ErrorCode::TemporarilyUnavailable.as_str()), error_description, error_id: "" })
+    answer.json(ErrorBody {
+        error: Some(ErrorCode::TemporarilyUnavailable.as_str()),
+        error_description,
+        error_id: "",
+        acr_values: None,
+        max_age: None,
+    })
 }
 
 /// A new reference, by which the answer, the log and the record of a refusal name it.
@@ -141,7 +152,10 @@ fn answer(
         format!("; the header {header} does not count here: a proxy that the configuration names sends Client-Cert (RFC 9440)")
     });
     let error_description = printable(&(sentence.to_owned() + &passed_over.unwrap_or_default()));
-    answer.json(ErrorBody { error: Some(code.as_str()), error_description, error_id })
+    let login = reason.step_up();
+    let acr_values = login.filter(|login| !login.acr_values.is_empty()).map(|login| login.acr_values.join(" "));
+    let max_age = login.and_then(|login| login.max_age);
+    answer.json(ErrorBody { error: Some(code.as_str()), error_description, error_id, acr_values, max_age })
 }
 
 /// True where nothing proves who asks.
