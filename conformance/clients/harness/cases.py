@@ -93,6 +93,9 @@ def grants(server, program):
     itself = {"grant": CLIENT_CREDENTIALS, "target": ASSISTANT}
     yield Case("client credentials", one, issued("orchestrator", ASSISTANT, "customers.lookup", []),
                {"client_credentials", login}, **itself)
+    for secret in ["basic", "post"]:
+        yield Case(f"client credentials by {secret}", one, issued("orchestrator", ASSISTANT, "customers.lookup", []),
+                   {"client_credentials", secret}, auth=secret, **itself)
     yield Case("client credentials of one that may not", two, "refused: unauthorized_client", {"client_credentials", login},
                **itself)
     by_jwt = {"grant": JWT_BEARER}

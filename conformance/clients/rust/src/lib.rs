@@ -22,8 +22,16 @@ pub fn text<'a>(given: &'a Case, name: &str) -> &'a str {
 
 /// The parameters that a case has beside the grant and the login.
 pub fn parameters(given: &Case) -> Vec<(&str, &str)> {
-    let names = ["subject_token", "subject_token_type", "actor_token", "actor_token_type", "resource", "scope", "assertion",
-        "requested_token_use"];
+    let names = [
+        "subject_token",
+        "subject_token_type",
+        "actor_token",
+        "actor_token_type",
+        "resource",
+        "scope",
+        "assertion",
+        "requested_token_use",
+    ];
     names.into_iter().map(|name| (name, text(given, name))).filter(|(_, value)| !value.is_empty()).collect()
 }
 

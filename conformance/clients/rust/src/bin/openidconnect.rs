@@ -18,8 +18,7 @@ fn exchange(
 ) -> Result<String, Box<dyn Error>> {
     let metadata = CoreProviderMetadata::discover(&IssuerUrl::new(issuer.to_owned())?, http)?;
     let secret = secret.map(|secret| ClientSecret::new(secret.to_owned()));
-    let client =
-        CoreClient::from_provider_metadata(metadata, ClientId::new(id.to_owned()), secret).set_auth_type(auth);
+    let client = CoreClient::from_provider_metadata(metadata, ClientId::new(id.to_owned()), secret).set_auth_type(auth);
     let with_grant = |mut request: HttpRequest| {
         let body = String::from_utf8_lossy(request.body()).replacen("client_credentials", grant, 1);
         *request.body_mut() = body.into_bytes();
