@@ -234,7 +234,8 @@ fn a_grant_of_another_server_counts_once_for_the_client_that_it_names() {
 fn what_is_handed_over_takes_a_policy_of_its_own_and_lives_for_five_minutes() {
     let site = Site::new("grant-types-handed");
     let _server = site.start();
-    let id_token = party(&site, "orchestrator").id_token(json!({}));
+    let orchestrator = party(&site, "orchestrator");
+    let id_token = orchestrator.id_token(json!({ "exp": orchestrator.now() + 1800 }));
     let exchange = [("grant_type", EXCHANGE), ("subject_token", id_token.as_str()), ("subject_token_type", JWT)];
     let id_jag = ("requested_token_type", "urn:ietf:params:oauth:token-type:id-jag");
     let hand_over = |more: &[(&str, &str)]| ask(&site, LOGINS[1], false, &[&exchange[..], &[id_jag], more].concat());
