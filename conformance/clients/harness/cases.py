@@ -104,6 +104,9 @@ def grants(server, program):
                assertion=issuers.attestation(server.issuer, "worker"))
     yield Case("jwt-bearer, for a person", one, issued("idp:alice", ASSISTANT, "customers.lookup", ["orchestrator"]),
                {"jwt_bearer", login}, target=ASSISTANT, assertion=issuers.id_token(one.web), **by_jwt)
+    yield Case("jwt-bearer, an ID-JAG of a partner", one,
+               issued("partner:alice", ASSISTANT, "customers.lookup", ["orchestrator"]), {"jwt_bearer", login}, target=ASSISTANT,
+               assertion=issuers.id_jag(server.issuer, one.id, ASSISTANT, "customers.lookup"), **by_jwt)
     yield Case("jwt-bearer, on behalf of", two, issued("idp:alice", CRM, "contacts.read", ["analyst", "orchestrator"]),
                {"on_behalf_of", login}, target=CRM, assertion=server.token(one), requested_token_use="on_behalf_of", **by_jwt)
 
@@ -119,6 +122,10 @@ def mcp(server, program):
     for login in ["basic", "post"]:
         yield Case(f"jwt-bearer by {login}", one, issued("idp:alice", place, "notes.read", ["orchestrator"]),
                    {"jwt_bearer", login}, grant=JWT_BEARER, target=place, auth=login, assertion=person)
+    for login in ["basic", "post"]:
+        yield Case(f"ID-JAG by {login}", one, issued("partner:alice", place, "notes.read", ["orchestrator"]),
+                   {"jwt_bearer", login}, grant=JWT_BEARER, target=place, auth=login,
+                   assertion=server.issuers.id_jag(server.issuer, one.id, place, "notes.read"))
     yield Case("wrong secret", one, "refused: invalid_client", {"client_credentials", "basic"}, grant=CLIENT_CREDENTIALS,
                target=place, auth="basic", client_secret="not-the-secret")
     yield Case("one that may not", server.agents.analyst, "refused: unauthorized_client", {"client_credentials", "basic"},

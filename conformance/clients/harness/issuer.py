@@ -1,4 +1,4 @@
-"""The issuers that vouch for people and workloads, and the MCP servers that clients are sent away from, on loopback."""
+"""The issuers that vouch for people and workloads, a partner's authorization server, and the MCP servers that clients are sent away from, on loopback."""
 
 import http.server
 import json
@@ -10,11 +10,11 @@ from . import jose
 
 
 class Issuers:
-    """An identity provider at `/idp` and an attester of workloads at `/workloads`, each with a key of its own, found by
-    discovery; and for every server NAME an MCP server at `/NAME/mcp` that asks for its tokens (RFC 9728)."""
+    """An identity provider at `/idp`, an attester of workloads at `/workloads` and a partner at `/partner`, each with a
+    key of its own, found by discovery; and for every server NAME an MCP server at `/NAME/mcp` that asks for its tokens (RFC 9728)."""
 
     def __init__(self):
-        self.keys = {name: jose.EcKey(f"{name}-1") for name in ["idp", "workloads"]}
+        self.keys = {name: jose.EcKey(f"{name}-1") for name in ["idp", "workloads", "partner"]}
         self.authorization_servers = {}
         handler = type("Handler", (_Handler,), {"issuers": self})
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -40,10 +40,15 @@ class Issuers:
         """An attestation of a workload."""
         return self._token("workloads", {"sub": workload, "aud": audience}, seconds)
 
-    def _token(self, name, claims, seconds):
+    def id_jag(self, audience, client, resource, scope):
+        """A grant of a partner's authorization server, which the agent `client` redeems once."""
+        claims = {"sub": "alice", "aud": audience, "client_id": client, "resource": resource, "scope": scope}
+        return self._token("partner", claims, 300, "oauth-id-jag+jwt")
+
+    def _token(self, name, claims, seconds, typ="JWT"):
         now = int(time.time())
         common = {"iss": self.issuer(name), "iat": now, "exp": now + seconds, "jti": secrets.token_urlsafe(16)}
-        return jose.jwt(self.keys[name], {**common, **claims})
+        return jose.jwt(self.keys[name], {**common, **claims}, typ)
 
     def answer(self, path, token):
         """Status, headers and document of a request."""

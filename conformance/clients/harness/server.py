@@ -130,6 +130,7 @@ class Server:
         self._trust("idp", f"[{idp}]", 'require = { email_verified = true }\nsubject = { kind = "user", id = "{sub}" }')
         self._trust("workloads", f'["{self.issuer}"]',
                     'presenters = ["orchestrator"]\nsubject = { kind = "workload", id = "{sub}" }')
+        self._trust("partner", f'["{self.issuer}"]', 'subject = { kind = "user", id = "{sub}" }', "id_jag")
         for at, agent in enumerate(self.agents.all()):
             (conf / "agents" / f"{at}.toml").write_text(agent.file())
         apis = {**APIS, self.issuers.mcp(self.name): (["notes.read"], "")}
@@ -141,9 +142,9 @@ class Server:
         (conf / "policies" / "all.cedar").write_text(POLICY.replace("@MCP@", self.issuers.mcp(self.name)))
         return conf / "countersign.toml"
 
-    def _trust(self, name, audiences, more):
+    def _trust(self, name, audiences, more, kind="oidc"):
         (self.folder / "conf" / "trust" / f"{name}.toml").write_text(
-            f'name = "{name}"\nkind = "oidc"\nissuer = "{self.issuers.issuer(name)}"\naudiences = {audiences}\n{more}\n'
+            f'name = "{name}"\nkind = "{kind}"\nissuer = "{self.issuers.issuer(name)}"\naudiences = {audiences}\n{more}\n'
             "[keys]\ndiscovery = true\n")
 
     def start(self, binary, processes, seconds=60):
