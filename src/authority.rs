@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Agent, Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi, TokenType};
+use crate::oauth::{GrantType, Resource, Scope, Scopes, ScopesOnApi, TokenType};
 use crate::request::RequestedToken;
 use crate::token::{IssuedClaims, Origin};
 
@@ -108,7 +108,8 @@ fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedTo
         _ => admitted.held().iter().map(|held| held.api.clone()).collect(),
     };
     let mut apis = Vec::new();
-    for id in implied(catalog, admitted.client().agent(), presented, request.scope()) {
+    let asked = request.scope().filter(|_| admitted.grant_type() != Some(GrantType::TokenExchange));
+    for id in implied(catalog, admitted.client().agent(), presented, asked) {
         add(&mut apis, catalog.api(&id).ok_or(AuthorityReason::Gone)?);
     }
     Ok(apis)
@@ -116,7 +117,7 @@ fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedTo
 
 /// The ids of the APIs that a request of `agent` without a target is for: those that its subject token is `presented_for`. Where
 /// there are none, or they are all the agent's own, the one API that declares every scope that is `asked` for, or else the
-/// default target of the agent's file.
+/// default target of the agent's file. A token exchange asks by none: its clients can name a target, and none is guessed.
 pub fn implied(catalog: &Catalog, agent: &Agent, presented_for: Vec<Resource>, asked: Option<&Scopes>) -> Vec<Resource> {
     let own = |id: &Resource| catalog.api(id).is_some_and(|api| api.agent.as_ref() == Some(&agent.id));
     if !presented_for.iter().all(own) {

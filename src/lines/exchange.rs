@@ -12,7 +12,7 @@ use crate::deployment::TOKEN_PATH;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, AskedFor};
 use crate::mint::{self, IssuedToken};
-use crate::oauth::ShareKey;
+use crate::oauth::{GrantType, ShareKey};
 use crate::policy::{self, Grant};
 use crate::request::{ExchangeRequest, PresentedToken};
 use crate::token::{self, VerifiedActor, VerifiedSubject};
@@ -47,7 +47,8 @@ async fn issue(
     *lineage = Lineage::of(&subject);
     if !wanted.names_target() {
         let presented = lifecycle::presented_for(&client.agent().id, &subject, &deployment.issuer, &deployment.catalog);
-        lineage.apis = authority::implied(&deployment.catalog, client.agent(), presented, wanted.scope());
+        let asked = wanted.scope().filter(|_| request.grant_type() != GrantType::TokenExchange);
+        lineage.apis = authority::implied(&deployment.catalog, client.agent(), presented, asked);
     }
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(context, presented).await?),

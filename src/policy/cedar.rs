@@ -210,6 +210,11 @@ impl Action {
     /// The actions by which tokens for a scope are issued.
     pub(super) const ISSUING: [Self; 2] = [Self::Exchange, Self::Impersonate];
 
+    /// True where the principal is the agent that acts, and not the client.
+    pub(super) fn is_of_actor(self) -> bool {
+        matches!(self, Self::Exchange | Self::HandOver)
+    }
+
     /// The entity, as Cedar prints it.
     pub(super) fn entity(self) -> String {
         format!("Action::{:?}", self.name())

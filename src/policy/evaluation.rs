@@ -106,8 +106,7 @@ impl<'a, I: PolicyInput> Evaluation<'a, I> {
     /// Puts a question. In an exchange that shows its actor that actor is the principal, and else the client.
     fn ask(&mut self, action: Action, resource: &RequestResource, on: ScopeContext<'_>) -> Option<Vec<String>> {
         self.asked = true;
-        let principal =
-            if matches!(action, Action::Exchange | Action::HandOver) { self.context.acting() } else { self.context.client() };
+        let principal = if action.is_of_actor() { self.context.acting() } else { self.context.client() };
         let template = self.policies.template(action, principal, resource);
         self.reads_login |= template.as_ref().is_some_and(|template| template.reads_login());
         let decision =

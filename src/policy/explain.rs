@@ -11,7 +11,7 @@ use super::Policies;
 use super::assumed::AssumedRequest;
 use super::cedar::parts::{compared, parts};
 use super::cedar::truth::Datum;
-use super::cedar::{self, Action, ParsedPolicy, ResourceRef, SharedContext, Slice};
+use super::cedar::{self, ParsedPolicy, ResourceRef, SharedContext, Slice};
 use super::context::ScopeContext;
 use super::evaluation::Evaluation;
 use super::input::PolicyInput;
@@ -165,7 +165,7 @@ impl Policies {
 }
 
 fn principal(request: &AssumedRequest) -> &crate::catalog::Agent {
-    if request.action == Action::Exchange { request.acting() } else { request.client() }
+    if request.action.is_of_actor() { request.acting() } else { request.client() }
 }
 
 /// True where a policy that is one condition permits.

@@ -96,6 +96,12 @@ impl<'a> PolicyForm<'a> {
         self.admits(action(mode)) && holds(&self.json, &given) != Some(false)
     }
 
+    /// True where it may apply to that action, whatever the basis.
+    fn may_apply_to(&self, action: Action) -> bool {
+        let given = GivenValues::from([("action", Datum::Text(action.entity()))]);
+        self.admits(action) && holds(&self.json, &given) != Some(false)
+    }
+
     fn may_apply_in_any(&self, others: &[(&'static str, Datum)]) -> bool {
         ExchangeMode::ALL.into_iter().any(|mode| self.may_apply(mode, others))
     }
@@ -108,13 +114,14 @@ pub(super) fn ways_around(forbid: &PolicyForm<'_>, permits: &[PolicyForm<'_>], v
     }
     let meeting = || permits.iter().filter(|permit| meet(&permit.policy.head, &forbid.policy.head, vocabulary));
     let by_mode = around_by_mode(forbid, |mode| opened(meeting(), |permit| permit.may_apply(mode, &[])));
+    let by_hand_over = around_by_hand_over(forbid, || opened(meeting(), |permit| permit.may_apply_to(Action::HandOver)));
     let by_depth = around_by_depth(forbid, vocabulary.depth_max, |depth| {
         opened(meeting(), |permit| permit.may_apply_in_any(&[("context.depth", depth.clone())]))
     });
     let by_step = around_by_step(forbid, vocabulary, || {
         opened(meeting(), |permit| permit.may_apply_in_any(&[("context.trust", Datum::Text(String::new()))]))
     });
-    by_mode.into_iter().chain(by_depth).chain(by_step).collect()
+    by_mode.into_iter().chain(by_hand_over).chain(by_depth).chain(by_step).collect()
 }
 
 /// The id of the first of these permits that lets it through.
@@ -132,7 +139,16 @@ fn around_by_mode(forbid: &PolicyForm<'_>, open: impl Fn(ExchangeMode) -> Option
     };
     let continuation = told(Continuation, "where context.basis is \"continuation\", as for a token of before and in tasks");
     let impersonation = told(Impersonation, "where the action is impersonate");
-    continuation.into_iter().chain(impersonation).collect()
+    [continuation, impersonation].into_iter().flatten().collect()
+}
+
+/// What leaves for another authorization server is asked about by an action of its own.
+fn around_by_hand_over(forbid: &PolicyForm<'_>, open: impl Fn() -> Option<String>) -> Option<String> {
+    let goes_around = forbid.may_apply_to(Action::Exchange) && !forbid.may_apply_to(Action::HandOver);
+    let permit = goes_around.then(open).flatten()?;
+    Some(format!(
+        "it forbids nothing where the action is hand_over, where {permit} permits; cover that too, or say @allow_bypass(\"why\")"
+    ))
 }
 
 /// One hop more, and it does not apply.

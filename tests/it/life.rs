@@ -92,8 +92,8 @@ fn a_new_path_must_be_walked_here() {
     for (handler, line, stage) in HANDLERS {
         assert_eq!(read(line).matches(stage).count(), 1, "{handler} does not ask what is alive");
     }
-    // Every grant has a line of its own in the list.
-    assert_eq!(read("src/lines/token.rs").matches("GrantLine { grant_type: ").count(), 1);
+    // Every grant type walks the one line of the exchange.
+    assert_eq!(read("src/lines/token.rs").matches("exchange(context, &request)").count(), 1);
     // What is admitted; what is shown and what is revoked; a task before and after it is changed.
     for (file, calls) in [("admit", 1), ("dependencies", 1), ("issued", 2), ("task_admission", 2)] {
         let code = read(&format!("src/lifecycle/{file}.rs"));

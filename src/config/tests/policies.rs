@@ -186,6 +186,12 @@ fn what_may_surprise_is_warned_of() {
             ),
             "where the action is impersonate, where p#2 permits",
         ),
+        (
+            format!(
+                "permit (principal == Agent::\"orchestrator\", action == Action::\"hand_over\", resource is Scope);\n{forbid};"
+            ),
+            "where the action is hand_over, where p#2 permits",
+        ),
     ] {
         let (mistakes, warnings) = told(&scene, &format!("{ALLOWED}{policy}\n"));
         assert!(mistakes.is_empty(), "{policy}: {mistakes:?}");

@@ -61,7 +61,7 @@ fn the_token_of_every_platform_passes_every_check_in_order() {
         assert!(tried["rules"][0]["accepted"]["subject"].as_str().unwrap().starts_with(&format!("{rule}:")), "{rule}");
         kinds.insert(tried["rules"][0]["kind"].as_str().unwrap().to_owned());
     }
-    assert_eq!(kinds.len(), 11, "every kind but x509, which takes no token: {kinds:?}");
+    assert_eq!(kinds.len(), 12, "every kind but x509, which takes no token: {kinds:?}");
 }
 
 /// The rule of one file over tokens of `key`, with `more` lines in it.
