@@ -18,7 +18,7 @@ pub struct RepeatingAgent {
     pub agent: ClientId,
     /// Its tokens of the hour.
     pub hops: u64,
-    /// Those of them that it asked for while the one before, for the same, was good for [`RENEWED_IN_TIME`] longer.
+    /// Those of them that it asked for while the one before, for the same, was good for 30 seconds longer.
     pub repeated: u64,
 }
 
