@@ -42,7 +42,10 @@ impl LoginCandidates {
     /// The login by which it is `granted`, given another context or none and another age or none; none where no login helps. The
     /// fresher is asked for first, as a person need not have another means for it.
     pub(super) fn step_up<'a>(&'a self, granted: impl Fn(Option<&'a str>, Option<i64>) -> bool) -> Option<StepUp> {
-        let oldest = |acr: Option<&'a str>| self.ages.iter().copied().find(|age| granted(acr, Some(*age)));
+        // Where the freshest login does not help no older one does: that keeps most refusals to one question.
+        let freshest = self.ages.last().copied();
+        let helps = |acr| freshest.is_some_and(|age| granted(acr, Some(age)));
+        let oldest = |acr: Option<&'a str>| self.ages.iter().copied().filter(|_| helps(acr)).find(|age| granted(acr, Some(*age)));
         if let Some(max_age) = oldest(None) {
             return Some(StepUp { acr_values: Vec::new(), max_age: Some(max_age) });
         }

@@ -1,5 +1,5 @@
-//! The names that policies can speak of: those that catalog and trust rules have, those that the schema knows, and those of
-//! before, which the records know.
+//! The names that policies can speak of: those that catalog and trust rules have, those that the schema knows, and those that
+//! were in force before, which the data folder remembers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
