@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Agent, Api, Catalog};
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{GrantType, Resource, Scope, Scopes, ScopesOnApi, TokenType};
+use crate::oauth::{Resource, Scope, Scopes, ScopesOnApi, TokenType};
 use crate::request::RequestedToken;
 use crate::token::{IssuedClaims, Origin};
 
@@ -53,19 +53,24 @@ pub enum AuthorityReason {
     NoClientThere,
 }
 
-/// Resolves every `resource` and `audience` of `request`, or without one the targets that are [`implied`], and computes the
-/// scopes within reach on each.
+/// Resolves every `resource` and `audience` of `request`, or without one the targets that are [`implied`] by what is presented,
+/// and computes the scopes within reach on each.
 ///
 /// # Errors
 /// See [`AuthorityReason`].
-pub fn targets(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Targets, AuthorityReason> {
+pub fn targets(
+    catalog: &Catalog,
+    admitted: &AdmittedExchange,
+    request: &RequestedToken,
+    implied: &[Resource],
+) -> Result<Targets, AuthorityReason> {
     let handed_over = request.token_type() == TokenType::IdJag;
     let apis = if handed_over {
         behind(catalog, request)?
     } else if request.names_target() {
         named(catalog, request)?
     } else {
-        unnamed(catalog, admitted, request)?
+        unnamed(catalog, implied)?
     };
     one_group(apis)?.into_iter().map(|api| Target::new(api, admitted, request)).collect::<Result<_, _>>().map(Targets)
 }
@@ -100,30 +105,23 @@ fn named(catalog: &Catalog, request: &RequestedToken) -> Result<Vec<Arc<Api>>, A
     Ok(apis)
 }
 
-fn unnamed(catalog: &Catalog, admitted: &AdmittedExchange, request: &RequestedToken) -> Result<Vec<Arc<Api>>, AuthorityReason> {
-    let presented = match admitted.subject().origin() {
-        Origin::IdJag { resources, .. } => {
-            resources.iter().filter_map(|named| catalog.api_at(named)).map(|api| api.id.clone()).collect()
-        }
-        _ => admitted.held().iter().map(|held| held.api.clone()).collect(),
-    };
+fn unnamed(catalog: &Catalog, implied: &[Resource]) -> Result<Vec<Arc<Api>>, AuthorityReason> {
     let mut apis = Vec::new();
-    let asked = request.scope().filter(|_| admitted.grant_type() != Some(GrantType::TokenExchange));
-    for id in implied(catalog, admitted.client().agent(), presented, asked) {
-        add(&mut apis, catalog.api(&id).ok_or(AuthorityReason::Gone)?);
+    for id in implied {
+        add(&mut apis, catalog.api(id).ok_or(AuthorityReason::Gone)?);
     }
     Ok(apis)
 }
 
 /// The ids of the APIs that a request of `agent` without a target is for: those that its subject token is `presented_for`. Where
-/// there are none, or they are all the agent's own, the one API that declares every scope that is `asked` for, or else the
-/// default target of the agent's file. A token exchange asks by none: its clients can name a target, and none is guessed.
-pub fn implied(catalog: &Catalog, agent: &Agent, presented_for: Vec<Resource>, asked: Option<&Scopes>) -> Vec<Resource> {
+/// there are none, or they are all the agent's own, the one API that declares every scope that is asked for, where scopes may
+/// say it, or else the default target of the agent's file.
+pub fn implied(catalog: &Catalog, agent: &Agent, presented_for: Vec<Resource>, request: &RequestedToken) -> Vec<Resource> {
     let own = |id: &Resource| catalog.api(id).is_some_and(|api| api.agent.as_ref() == Some(&agent.id));
     if !presented_for.iter().all(own) {
         return presented_for;
     }
-    let by_scope = asked.and_then(|asked| catalog.api_with(asked)).map(|api| &api.id);
+    let by_scope = request.scope_for_target().and_then(|asked| catalog.api_with(asked)).map(|api| &api.id);
     by_scope.or(agent.default_target.as_ref()).map_or(presented_for, |id| vec![id.clone()])
 }
 
@@ -159,10 +157,7 @@ pub fn reachable(api: &Api, admitted: &AdmittedExchange) -> Scopes {
 /// What an identity assertion grant gives on the API: nothing where it is for others, and without `scope` the API's defaults, as
 /// a request without it (RFC 6749 §3.3).
 fn handed(api: &Api, resources: &[Resource], scope: Option<&Scopes>) -> Scopes {
-    let is = |resource: &Resource| {
-        *resource == api.id || resource.common_form().is_some_and(|form| api.id.common_form() == Some(form))
-    };
-    if !(resources.is_empty() || resources.iter().any(is)) {
+    if !(resources.is_empty() || resources.iter().any(|resource| api.is_meant_by(resource))) {
         return Scopes::default();
     }
     let given = scope.unwrap_or(&api.default_scopes);

@@ -125,7 +125,7 @@ impl Catalog {
         for name in &api.names {
             self.names.insert(name.as_str().into(), api.clone());
         }
-        self.forms.extend(check::forms(&api).map(|form| (form, Arc::clone(&api))));
+        self.forms.extend(api.forms().map(|form| (form, Arc::clone(&api))));
         self.apis.insert(api.id.clone(), api);
     }
 }

@@ -1,6 +1,7 @@
 //! A registered resource server.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::time::Duration;
 
 use crate::jose::Algorithm;
@@ -58,6 +59,28 @@ impl Api {
     /// The algorithms of access tokens. RS256 is for validators that know nothing else; several refuse EdDSA.
     pub const SIGNING_ALGS: [(&'static str, Algorithm); 3] =
         [("ES256", Algorithm::ES256), ("RS256", Algorithm::RS256), ("EdDSA", Algorithm::EdDSA)];
+
+    /// True where `resource` means this API: by its id or a name, in any spelling of the same URI.
+    pub fn is_meant_by(&self, resource: &Resource) -> bool {
+        let form = resource.common_form();
+        self.texts().any(|(_, text)| text == resource.as_str() || form.is_some() && common_form(text) == form)
+    }
+
+    /// The forms that all spellings of its id and names have in common, of those that can be a `resource`.
+    pub(super) fn forms(&self) -> impl Iterator<Item = String> {
+        self.texts().filter_map(|(_, text)| common_form(text))
+    }
+
+    /// Its id and its names, by the fields of its file.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (String, &str)> {
+        let names = self.names.iter().enumerate().map(|(position, name)| (format!("names/{position}"), name.as_str()));
+        iter::once(("id".to_owned(), self.id.as_str())).chain(names)
+    }
+}
+
+/// The form that all spellings of a `resource` have in common (RFC 3986 §6.2.3); none for what is no URI.
+pub(super) fn common_form(text: &str) -> Option<String> {
+    Resource::parse(text).ok()?.common_form()
 }
 
 /// The meaning of one scope of an API.

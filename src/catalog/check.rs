@@ -1,11 +1,10 @@
 //! Contradictions that only show when agents, APIs and trust rules are seen together.
 
 use std::collections::{BTreeMap, HashMap};
-use std::iter;
 use std::time::Duration;
 
 use super::agent::Agent;
-use super::api::{Api, ConstraintRequirement};
+use super::api::{Api, ConstraintRequirement, common_form};
 use crate::diagnostic::{Declared, Diagnostic, NameKind, SourceLocation};
 use crate::oauth::{ClientId, Resource, RuleName, Scope};
 
@@ -102,7 +101,7 @@ impl CatalogCheck<'_> {
     fn forms_once(&mut self) {
         let mut holders: HashMap<String, (&Resource, &str)> = HashMap::new();
         for api in self.apis {
-            for (field, text) in texts(&api.entry) {
+            for (field, text) in api.entry.texts() {
                 let Some(form) = common_form(text) else { continue };
                 let (holder, first) = *holders.entry(form).or_insert((&api.entry.id, text));
                 // That two texts are one is told elsewhere.
@@ -254,21 +253,6 @@ impl CatalogCheck<'_> {
     ) {
         self.found.push(Diagnostic::new(location, sentence).unknown(kind, name, known));
     }
-}
-
-/// Every spelling of `api` in a `resource`, by the field that says it: its id and its names.
-fn texts(api: &Api) -> impl Iterator<Item = (String, &str)> {
-    let names = api.names.iter().enumerate().map(|(position, name)| (format!("names/{position}"), name.as_str()));
-    iter::once(("id".to_owned(), api.id.as_str())).chain(names)
-}
-
-/// The forms that all spellings of each have in common, where a `resource` could be any of them.
-pub(super) fn forms(api: &Api) -> impl Iterator<Item = String> {
-    texts(api).filter_map(|(_, text)| common_form(text))
-}
-
-fn common_form(text: &str) -> Option<String> {
-    Resource::parse(text).ok()?.common_form()
 }
 
 fn elsewhere(location: &SourceLocation) -> String {

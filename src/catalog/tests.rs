@@ -89,8 +89,14 @@ fn a_name_that_is_a_uri_counts_as_resource() {
     let mut crm = api("https://crm.example", &["a"]);
     crm.names = ["crm", "https://crm.example/mcp", "urn:acme:crm"].map(|name| Audience::parse(name).unwrap()).into();
     let catalog = Catalog::new(Vec::<Agent>::new(), vec![crm], &[]).unwrap();
-    let at = |text| catalog.api_at(&Resource::parse(text).unwrap()).is_some();
-    assert!(["https://crm.example/mcp", "https://CRM.example:443/mcp", "urn:acme:crm"].into_iter().all(at));
+    let at = |text| {
+        let (resource, api) = (Resource::parse(text).unwrap(), catalog.apis().next().unwrap());
+        assert_eq!(catalog.api_at(&resource).is_some(), api.is_meant_by(&resource), "{text}: one comparison, looked up or not");
+        api.is_meant_by(&resource)
+    };
+    assert!(
+        ["https://crm.example", "https://crm.example/mcp", "https://CRM.example:443/mcp", "urn:acme:crm"].into_iter().all(at)
+    );
     assert!(!["https://crm.example/mcp/", "urn:acme:CRM", "https://crm.example/MCP"].into_iter().any(at));
 }
 

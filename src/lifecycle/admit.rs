@@ -126,9 +126,13 @@ fn continues(id: &ClientId, own: &IssuedClaims, chain: &ActChain, issuer: &Issue
     own.client == *id || acts(id, chain, issuer)
 }
 
-/// The APIs that our own token `subject` is for, as far as `agent` presents it for them: the agent of one or more of them for
-/// these, anybody else for all. None where another server issued it.
+/// The APIs that `subject` is for, as far as `agent` presents it for them: of our own token the agent of one or more of them for
+/// these, anybody else for all; of an identity assertion grant those that it names. None where another server issued it that
+/// says nothing of ours.
 pub fn presented_for(agent: &ClientId, subject: &VerifiedSubject, issuer: &Issuer, catalog: &Catalog) -> Vec<Resource> {
+    if let Origin::IdJag { resources, .. } = subject.origin() {
+        return resources.iter().filter_map(|named| catalog.api_at(named)).map(|api| api.id.clone()).collect();
+    }
     let Some(own) = subject.own() else { return Vec::new() };
     let ids = |held: &ScopesOnApi| held.api.clone();
     let all = continues(agent, own, subject.chain(), issuer);

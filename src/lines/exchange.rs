@@ -12,7 +12,7 @@ use crate::deployment::TOKEN_PATH;
 use crate::error::{ExchangeError, Profile};
 use crate::lifecycle::{self, ActiveClient, AskedFor};
 use crate::mint::{self, IssuedToken};
-use crate::oauth::{GrantType, ShareKey};
+use crate::oauth::ShareKey;
 use crate::policy::{self, Grant};
 use crate::request::{ExchangeRequest, PresentedToken};
 use crate::token::{self, VerifiedActor, VerifiedSubject};
@@ -47,8 +47,7 @@ async fn issue(
     *lineage = Lineage::of(&subject);
     if !wanted.names_target() {
         let presented = lifecycle::presented_for(&client.agent().id, &subject, &deployment.issuer, &deployment.catalog);
-        let asked = wanted.scope().filter(|_| request.grant_type() != GrantType::TokenExchange);
-        lineage.apis = authority::implied(&deployment.catalog, client.agent(), presented, asked);
+        lineage.apis = authority::implied(&deployment.catalog, client.agent(), presented, wanted);
     }
     let actor = match request.actor() {
         Some(presented) => Some(verify_actor(context, presented).await?),
@@ -59,7 +58,7 @@ async fn issue(
     let asked = AskedFor { grant_type: Some(request.grant_type()), mode: request.mode() };
     let admitted = lifecycle::admit(client, subject, actor, asked, &rules).map_err(ExchangeError::Admission)?;
     let (policies, catalog, limits) = (&deployment.policies, &deployment.catalog, &deployment.limits);
-    let targets = authority::targets(catalog, &admitted, wanted).map_err(ExchangeError::Authority)?;
+    let targets = authority::targets(catalog, &admitted, wanted, &lineage.apis).map_err(ExchangeError::Authority)?;
     let constraint = binding::bind(&admitted, &targets).map_err(ExchangeError::Binding)?;
     let grant = granted(policy::decide(policies, &admitted, targets, constraint, wanted, limits, now))?;
     let apis = grant.apis().iter().map(|api| &api.id);

@@ -14,7 +14,7 @@ mod unknown;
 use std::path::PathBuf;
 
 use super::*;
-use crate::authority::{AuthorityReason, targets};
+use crate::authority::{AuthorityReason, implied, targets};
 use crate::binding::{BindingReason, bind, bind_task};
 use crate::catalog::{
     Agent, AgentKind, Api, BoundTokens, Catalog, ChainShown, ConstraintRequirement, Derive, Destination, ScopeEffect, ScopeInfo,
@@ -187,7 +187,9 @@ enum Refused {
 fn exchanged(policies: &Policies, catalog: &Catalog, admitted: &AdmittedExchange, parameters: &str) -> Result<Grant, Refused> {
     let request = request(parameters);
     let wanted = request.wanted();
-    let targets = targets(catalog, admitted, wanted).map_err(Refused::Authority)?;
+    let presented = admitted.held().iter().map(|held| held.api.clone()).collect();
+    let implied = implied(catalog, admitted.client().agent(), presented, wanted);
+    let targets = targets(catalog, admitted, wanted, &implied).map_err(Refused::Authority)?;
     let constraint = bind(admitted, &targets).map_err(Refused::Binding)?;
     outcome(decide(policies, admitted, targets, constraint, wanted, &limits(), NOW))
 }

@@ -46,7 +46,7 @@ impl ExchangeRequest {
         if token_type == TokenType::IdJag && (actor.is_some() || mode == AskedMode::Impersonation) {
             return Err(RequestReason::HandedOverBy(if actor.is_some() { "actor_token" } else { "impersonate" }));
         }
-        let wanted = RequestedToken::read(form, token_type)?;
+        let wanted = RequestedToken::read(form, grant_type, token_type)?;
         let wanted = if mode == AskedMode::OnBehalfOf { wanted.without_sign_in() } else { wanted };
         Ok(Self { grant_type, subject, actor, mode, wanted })
     }

@@ -1,7 +1,7 @@
 //! The token that a request asks for, which every grant type says alike: its targets and its scopes (RFC 8707 §2, RFC 6749 §3.3).
 
 use super::{Form, RequestReason, TARGETS_MAX};
-use crate::oauth::{Audience, Resource, Scopes, TokenType};
+use crate::oauth::{Audience, GrantType, Resource, Scopes, TokenType};
 
 /// The type, the targets and the scopes of the token that is asked for.
 #[derive(Debug)]
@@ -11,6 +11,7 @@ pub struct RequestedToken {
     audiences: Vec<Audience>,
     scope: Option<Scopes>,
     scope_mode: ScopeMode,
+    scopes_say_target: bool,
 }
 
 /// The answer to a request for more scope than may be given.
@@ -26,17 +27,19 @@ pub enum ScopeMode {
 const SIGN_IN: [&str; 3] = ["openid", "profile", "offline_access"];
 
 impl RequestedToken {
-    /// Reads the parameters that all grant types have in common.
+    /// Reads the parameters that all grant types have in common. In a token exchange the scopes do not say where to: its clients
+    /// can name a target, and none is guessed.
     ///
     /// # Errors
     /// The first that is malformed.
-    pub(super) fn read(form: &Form, token_type: TokenType) -> Result<Self, RequestReason> {
+    pub(super) fn read(form: &Form, grant_type: GrantType, token_type: TokenType) -> Result<Self, RequestReason> {
         Ok(Self {
             token_type,
             resources: resources(form)?,
             audiences: audiences(form)?,
             scope: form.get("scope").map(Scopes::parse).transpose().map_err(RequestReason::Scope)?,
             scope_mode: scope_mode(form)?,
+            scopes_say_target: grant_type != GrantType::TokenExchange,
         })
     }
 
@@ -65,6 +68,11 @@ impl RequestedToken {
     /// True where a `resource` or `audience` says where to.
     pub fn names_target(&self) -> bool {
         !(self.resources.is_empty() && self.audiences.is_empty())
+    }
+
+    /// The scopes that may say which API is meant, where nothing else does.
+    pub fn scope_for_target(&self) -> Option<&Scopes> {
+        self.scope.as_ref().filter(|_| self.scopes_say_target)
     }
 
     /// The scopes asked for; none when the request leaves the choice to the API's defaults.
