@@ -636,7 +636,7 @@ BREAKS = {
         one("batch-of-one", "one client fills every batch of the commit",
             "while_others_are_about_nobody_fills_a_batch_and_everybody_gets_on", COMMIT + "writer/turns.rs",
             "who.is_nobody() || *of_client <= EACH", "who.is_nobody() || *of_client <= usize::MAX"),
-        one("any-origin", "pages of any origin ask for tokens",
+        wire("any-origin", "pages of any origin ask for tokens",
             "only_pages_of_named_origins_ask_for_tokens", "src/http/public/origin.rs",
             "known.as_bytes() == origin.as_bytes()", "!known.is_empty()"),
         one("scope-logged", "the log names scopes that nobody knows",
