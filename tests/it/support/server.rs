@@ -223,7 +223,9 @@ impl Drop for Site {
 
 /// An empty folder of that name.
 pub fn scratch(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}-{number}", std::process::id()));
     let _absent = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
