@@ -8,7 +8,7 @@ pub(super) mod truth;
 mod unknown;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId,
@@ -68,6 +68,8 @@ pub(super) enum ResourceRef<'a> {
 #[derive(Debug)]
 pub(super) struct ParsedPolicy {
     policy: Policy,
+    /// The policy without its head, once a question met it.
+    met: OnceLock<Policy>,
     pub(super) head: PolicyHead,
     pub(super) used: UsedAttributes,
     /// Its annotations, as written.
@@ -184,18 +186,18 @@ fn erring(error: &cedar_policy::AuthorizationError) -> &str {
 impl Slice {
     /// Puts policies together.
     pub(super) fn new<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>) -> Option<Self> {
-        Self::of(policies, Clone::clone)
+        Self::of(policies, |parsed| parsed.policy.clone())
     }
 
     /// Puts policies together for questions whose heads they all meet, so that no head need be looked at again.
     pub(super) fn met<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>) -> Option<Self> {
-        Self::of(policies, heads::without_head)
+        Self::of(policies, |parsed| parsed.met.get_or_init(|| heads::without_head(&parsed.policy)).clone())
     }
 
-    fn of<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>, form: fn(&Policy) -> Policy) -> Option<Self> {
+    fn of<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>, form: fn(&ParsedPolicy) -> Policy) -> Option<Self> {
         let policies: Vec<&ParsedPolicy> = policies.collect();
         let used = policies.iter().fold(UsedAttributes::default(), |used, parsed| used.and(parsed.used));
-        let set = PolicySet::from_policies(policies.iter().map(|parsed| form(&parsed.policy))).ok()?;
+        let set = PolicySet::from_policies(policies.iter().map(|parsed| form(parsed))).ok()?;
         Some(Self { set, used })
     }
 
@@ -363,6 +365,7 @@ impl ParsedPolicy {
         let is_asked = head.actions.iter().flatten().all(|action| Action::ALL.iter().any(|asked| asked.entity() == *action));
         Self {
             policy: policy.clone(),
+            met: OnceLock::new(),
             head,
             used: json.as_ref().map_or(UsedAttributes::ALL, used),
             annotations: policy.annotations().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
