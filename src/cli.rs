@@ -15,6 +15,7 @@ mod client_auth;
 mod clock;
 mod client_request;
 mod configuration;
+mod find;
 mod hold;
 mod http_client;
 mod iam_policy;

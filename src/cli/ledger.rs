@@ -9,6 +9,7 @@ use serde_json::json;
 use super::admin::AdminOptions;
 use super::archived::{archived_records, elsewhere};
 use super::audit::{AuditOutcome, examine};
+use super::find::{self, FindOptions};
 use super::hold::{self, HoldOptions};
 use super::log::{Inclusion, LocalLog, LogSource, export, records_of};
 use super::output::{CommandResult, Failure, print};
@@ -20,6 +21,8 @@ use crate::oauth::Jti;
 /// The sub-commands of `ledger`.
 #[derive(Subcommand)]
 pub(super) enum LedgerCommand {
+    /// Find records by who, what, when and how it ended; by a token that leaked, or the reference of a refusal
+    Find(Box<FindOptions>),
     /// Verify a whole log from nothing but its files: every hash, tile, checkpoint and record; or one proof by itself
     Verify(VerifyOptions),
     /// Print the proof that a hop is in the ledger (C2SP tlog-proof), with its record
@@ -86,6 +89,7 @@ pub(super) struct ExportOptions {
 /// Does what was asked.
 pub(super) fn run(command: &LedgerCommand) -> CommandResult {
     match command {
+        LedgerCommand::Find(options) => find::run(options),
         LedgerCommand::Verify(options) => verify(options),
         LedgerCommand::Prove(options) => prove(options),
         LedgerCommand::Export(options) => export_log(options),

@@ -2,6 +2,7 @@
 
 mod alone;
 mod desk;
+mod finding;
 mod growth;
 pub mod retention;
 mod tampering;
