@@ -276,7 +276,7 @@ fn compare(data: &std::path::Path) -> CommandResult {
 }
 
 /// RFC 3339, as milliseconds since 1970.
-fn instant(text: &str) -> Result<i64, String> {
+pub(super) fn instant(text: &str) -> Result<i64, String> {
     let read = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "an instant is written as 2026-12-01T08:00:00Z".to_owned())?;
     i64::try_from(read.unix_timestamp_nanos() / 1_000_000).map_err(|_| "an instant is of the years 1970 to 9999".to_owned())
 }

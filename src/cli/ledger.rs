@@ -15,7 +15,9 @@ use super::log::{Inclusion, LocalLog, LogSource, export, records_of};
 use super::output::{CommandResult, Failure, print};
 use super::proof_file;
 use crate::commit::contract::Select;
+use crate::diagnostic::nearest;
 use crate::files::Access;
+use crate::ledger::record::Kind;
 use crate::oauth::Jti;
 
 /// The sub-commands of `ledger`.
@@ -27,6 +29,11 @@ pub(super) enum LedgerCommand {
     Verify(VerifyOptions),
     /// Print the proof that a hop is in the ledger (C2SP tlog-proof), with its record
     Prove(ProveOptions),
+    /// Print the JSON Schema of a kind of record
+    Schema {
+        /// The kind: hop, task, refusal and so on
+        kind: String,
+    },
     /// Copy the log into a folder that any web server can serve (C2SP tlog-tiles)
     Export(ExportOptions),
     /// Keep everything of a transaction, however old it gets
@@ -92,11 +99,24 @@ pub(super) fn run(command: &LedgerCommand) -> CommandResult {
         LedgerCommand::Find(options) => find::run(options),
         LedgerCommand::Verify(options) => verify(options),
         LedgerCommand::Prove(options) => prove(options),
+        LedgerCommand::Schema { kind } => schema(kind),
         LedgerCommand::Export(options) => export_log(options),
         LedgerCommand::Hold(options) => hold::hold(options),
         LedgerCommand::Release(options) => hold::release(options),
         LedgerCommand::Holds(options) => hold::holds(options),
     }
+}
+
+/// Prints the schema of a kind.
+fn schema(name: &str) -> CommandResult {
+    let names = || Kind::ALL.into_iter().map(Kind::name);
+    let Some(kind) = Kind::parse(name) else {
+        let meant = nearest(name, names()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let all = names().collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(format!("there is no kind of record {name:?}, but {all}{meant}")));
+    };
+    print!("{}", kind.json_schema());
+    Ok(true)
 }
 
 /// Verifies and says what was found. Answers no when anything is not in order.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::text::{instant, items, plain};
+use crate::ledger::record::Kind;
 
 /// A line for people has no more characters.
 const COLUMNS: usize = 80;
@@ -127,8 +128,7 @@ fn row(found: &Value) -> String {
 }
 
 fn outcome(kind: &str) -> Option<&'static str> {
-    let kind = serde_json::from_value(json!(kind)).ok()?;
-    crate::ledger::record::outcome(kind)
+    Kind::parse(kind)?.outcome()
 }
 
 fn subject(found: &Value) -> String {
@@ -156,6 +156,8 @@ fn field(value: &Value, pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn refusal() -> Value {

@@ -30,7 +30,7 @@ pub enum Field {
     Jti,
     /// The kind of record.
     Kind,
-    /// The outcome: see [`outcome`].
+    /// The outcome: one of [`OUTCOMES`].
     Outcome,
     /// A policy that decided.
     Policy,
@@ -137,42 +137,44 @@ impl Term {
 /// The outcomes that records tell of.
 pub const OUTCOMES: [&str; 6] = ["granted", "refused", "withheld", "ended", "suspended", "resumed"];
 
-/// The outcome that a record tells of; none where it tells of none.
-pub fn outcome(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Hop | Kind::Task => Some("granted"),
-        Kind::Refusal => Some("refused"),
-        Kind::Withheld => Some("withheld"),
-        Kind::Death | Kind::Retirement => Some("ended"),
-        Kind::Suspension => Some("suspended"),
-        Kind::Resumption => Some("resumed"),
-        Kind::State | Kind::Configuration | Kind::Key | Kind::Epoch | Kind::Retention => None,
+impl Kind {
+    /// The outcome that a record of this kind tells of; none where it tells of none.
+    pub fn outcome(self) -> Option<&'static str> {
+        match self {
+            Self::Hop | Self::Task => Some("granted"),
+            Self::Refusal => Some("refused"),
+            Self::Withheld => Some("withheld"),
+            Self::Death | Self::Retirement => Some("ended"),
+            Self::Suspension => Some("suspended"),
+            Self::Resumption => Some("resumed"),
+            Self::State | Self::Configuration | Self::Key | Self::Epoch | Self::Retention => None,
+        }
     }
-}
 
-/// The name of a kind, as it stands in records.
-pub fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Hop => "hop",
-        Kind::Task => "task",
-        Kind::Refusal => "refusal",
-        Kind::Withheld => "withheld",
-        Kind::Death => "death",
-        Kind::Suspension => "suspension",
-        Kind::Resumption => "resumption",
-        Kind::Retirement => "retirement",
-        Kind::State => "state",
-        Kind::Configuration => "configuration",
-        Kind::Key => "key",
-        Kind::Epoch => "epoch",
-        Kind::Retention => "retention",
+    /// Its name, as it stands in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hop => "hop",
+            Self::Task => "task",
+            Self::Refusal => "refusal",
+            Self::Withheld => "withheld",
+            Self::Death => "death",
+            Self::Suspension => "suspension",
+            Self::Resumption => "resumption",
+            Self::Retirement => "retirement",
+            Self::State => "state",
+            Self::Configuration => "configuration",
+            Self::Key => "key",
+            Self::Epoch => "epoch",
+            Self::Retention => "retention",
+        }
     }
 }
 
 /// Every term of a record, each once, sorted.
 pub fn terms(record: &Record<'_>) -> Vec<Term> {
-    let mut found = Found(vec![Term::new(Field::Kind, kind_name(record.kind()))]);
-    found.one(Field::Outcome, outcome(record.kind()));
+    let mut found = Found(vec![Term::new(Field::Kind, record.kind().name())]);
+    found.one(Field::Outcome, record.kind().outcome());
     found.one(Field::Txn, record.txn());
     found.one(Field::Jti, record.jti());
     match record {

@@ -64,7 +64,7 @@ const LOOKS_AT: [(&str, &[&str]); 11] = [
 ];
 
 /// A chain of two hops, one more that has nothing to do with it, and a refusal: tokens, and the answer that refused.
-fn happened(site: &Site) -> (Vec<String>, Reply) {
+pub fn happened(site: &Site) -> (Vec<String>, Reply) {
     let [first, second] = ["orchestrator", "analyst"].map(|agent| Party::new(&site.profile(), agent));
     let person = first.id_token(json!({}));
     let one =
