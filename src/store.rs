@@ -47,12 +47,20 @@ pub fn copy_database(data: &Path, to: &Path) -> Result<(), StoreReason> {
     sqlite::copy(data, to)
 }
 
-/// The index that finds the records of a data folder, as far as it was made; with or without a running server.
+/// The index that finds the records of a data folder, as far as it was made; with or without a running server. In memory where the
+/// folder cannot be written to.
 ///
 /// # Errors
 /// `Folder` or `Failed` when it cannot be made.
 pub fn find_index(data: &Path) -> Result<Box<dyn FindIndex>, StoreReason> {
-    Ok(Box::new(SqliteFindIndex::open(data)?))
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match SqliteFindIndex::open(data) {
+        // Who may only read has it for this once.
+        Err(StoreReason::Folder(error)) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Ok(Box::new(SqliteFindIndex::in_memory()?))
+        }
+        opened => Ok(Box::new(opened?)),
+    }
 }
 
 /// A sentence about the first difference between the index of a data folder and one that `fill` makes anew; none where both say

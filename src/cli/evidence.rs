@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::log::{LocalLog, records_of};
 use super::output::{CommandResult, Failure, print};
@@ -111,7 +112,8 @@ fn disclosures(reader: &dyn RecordReader, stored: &Stored, wanted: &Wanted<'_>) 
 fn earlier(log: &LocalLog) -> Result<Vec<EarlierCheckpoint>, Failure> {
     let (size, mut nodes, mut found) = (log.head().size(), log.nodes(), Vec::new());
     let opened = |note: &String| Checkpoint::open(note, log.head().origin(), log.known()).ok();
-    let kept: Vec<_> = log.folder().kept()?.into_iter().filter(|(kept, note)| *kept < size && opened(note).is_some()).collect();
+    let kept: Vec<_> =
+        log.folder().kept()?.into_iter().filter(|(kept, note)| (1..size).contains(kept) && opened(note).is_some()).collect();
     let newest = kept.iter().rev().take(EARLIER_MAX - 1).rev();
     let oldest = kept.iter().take(kept.len().saturating_sub(EARLIER_MAX - 1).min(1));
     for (kept, note) in oldest.chain(newest) {
@@ -122,11 +124,11 @@ fn earlier(log: &LocalLog) -> Result<Vec<EarlierCheckpoint>, Failure> {
     Ok(found)
 }
 
-fn schemas(records: &[Stored]) -> Result<Vec<Value>, Failure> {
+fn schemas(records: &[Stored]) -> Result<Vec<Box<RawValue>>, Failure> {
     let kind = |stored: &Stored| Record::parse(&stored.record).ok().map(|record| record.kind().name());
     let kinds: BTreeSet<&str> = records.iter().filter_map(kind).collect();
     let kinds = kinds.into_iter().filter_map(Kind::parse);
-    Ok(kinds.map(|kind| serde_json::from_str(kind.json_schema())).collect::<Result<_, _>>()?)
+    Ok(kinds.map(|kind| RawValue::from_string(kind.canonical_schema())).collect::<Result<_, _>>()?)
 }
 
 fn encoded(path: &[Digest]) -> Vec<String> {

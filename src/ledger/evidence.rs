@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::checkpoint::Checkpoint;
 use super::merkle::{extends, includes, leaf_hash};
@@ -23,7 +24,7 @@ pub const EVIDENCE_FORMAT: &str = "countersign evidence bundle 1";
 pub const EVIDENCE_BYTES_MAX: u64 = 256 << 20;
 
 /// The content of a bundle. Members stand in alphabetical order, so that serialising it *is* canonicalising it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceBundle {
     /// The signed checkpoint that every record is proved under.
@@ -38,7 +39,7 @@ pub struct EvidenceBundle {
     /// The records of the transaction, and those of the keys that signed in it, in the order of the ledger.
     pub records: Vec<ProvedRecord>,
     /// The JSON Schema of each kind of record in it, in the order of their identifiers.
-    pub schemas: Vec<Value>,
+    pub schemas: Vec<Box<RawValue>>,
     /// The transaction.
     pub txn: String,
 }
@@ -210,18 +211,17 @@ impl Story {
         Ok(())
     }
 
-    fn end(&self, schemas: &[Value]) -> Result<(), EvidenceReason> {
-        let known: BTreeMap<&str, Value> = self
-            .kinds
-            .iter()
-            .filter_map(|kind| Some((*kind, serde_json::from_str(Kind::parse(kind)?.json_schema()).ok()?)))
-            .collect();
+    fn end(&self, schemas: &[Box<RawValue>]) -> Result<(), EvidenceReason> {
+        let known: Vec<Kind> = self.kinds.iter().filter_map(|kind| Kind::parse(kind)).collect();
         if schemas.len() != known.len() {
             return Err(wrong("schemas", format!("there are {} and not one for each kind of record", schemas.len())));
         }
-        for (number, (kind, schema)) in known.iter().enumerate() {
-            if schemas.get(number) != Some(schema) {
-                return Err(wrong(&format!("schemas/{number}"), format!("it is not the schema of records of kind {kind}")));
+        for (number, (kind, schema)) in known.iter().zip(schemas).enumerate() {
+            if schema.get() != kind.canonical_schema() {
+                return Err(wrong(
+                    &format!("schemas/{number}"),
+                    format!("it is not the schema of records of kind {}", kind.name()),
+                ));
             }
         }
         Ok(())

@@ -28,16 +28,15 @@ pub(super) fn transaction(data: &Path, id: &str) -> Result<Option<Txn>, Failure>
     {
         return Ok(Some(txn));
     }
-    let term = match task {
-        Some(task) => Term::new(Field::Task, task),
-        None => Term::new(Field::ErrorId, id),
-    };
     let mut index = store::find_index(data).map_err(failed)?;
-    let query = FindQuery { terms: vec![term], limit: 1, ..FindQuery::default() };
-    let found = admin::find(&mut *index, &*reader, &query, None)?;
-    match (found.records.first(), txn) {
+    let (mut found, terms) = (None, [task.map(|task| Term::new(Field::Task, task)), Some(Term::new(Field::ErrorId, id))]);
+    for term in terms.into_iter().flatten() {
+        let query = FindQuery { terms: vec![term], limit: 1, ..FindQuery::default() };
+        found = found.or(admin::find(&mut *index, &*reader, &query, None)?.records.into_iter().next());
+    }
+    match (found, txn) {
         (Some(stored), _) if stored.txn.is_some() => Ok(stored.txn),
-        (Some(_), None) => {
+        (Some(_), _) => {
             say!("that refusal belongs to no transaction; see countersign ledger find --error-id {id}");
             Ok(None)
         }

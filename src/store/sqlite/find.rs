@@ -1,4 +1,4 @@
-//! The index that finds records: `find.sqlite` in the data folder, derived from the records, so nothing in it is flushed with care.
+//! The index that finds records: `find.sqlite` in the data folder, derived from the records, and flushed as seldom as it stays whole.
 //!
 //! A term that many records share has, for every 65,536 records, one bitmap of those that do; one that few share has a row for
 //! each. So any combination is an intersection of bitmaps, whatever is asked for.
@@ -98,7 +98,7 @@ impl SqliteFindIndex {
         private_file(path).map_err(StoreReason::Folder)?;
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-        connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
         connection.pragma_update(None, "wal_autocheckpoint", 1000).map_err(failed)?;
         connection.pragma_update(None, "cache_size", -65_536).map_err(failed)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;

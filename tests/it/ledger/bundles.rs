@@ -166,7 +166,7 @@ fn chosen(site: &Site, desk: &Desk, tokens: &[String], error_id: &str) {
     for id in [jti.as_str(), error_id] {
         output(site, &["replay", id, "--data", data, "--bundle", "sealed.json"]);
         let sealed = fs::read_to_string(site.folder.join("sealed.json")).unwrap();
-        assert!(desk.judged("sealed", &sealed).0 && !sealed.contains("disclosures"), "{id}: {sealed}");
+        assert!(desk.judged("sealed", &sealed).0 && !sealed.contains("\"disclosures\":["), "{id}: {sealed}");
     }
     output(site, &["replay", &jti, "--data", data, "--bundle", "subject.json", "--disclose-only", "subject"]);
     let subject = fs::read_to_string(site.folder.join("subject.json")).unwrap();
@@ -282,15 +282,17 @@ fn of_the_records(desk: &mut Desk) {
         desk.change(format!("a hash of record {at} twice"), &place, |bundle| {
             bundle["records"][at]["path"].as_array_mut().unwrap().insert(0, json!(path[0]));
         });
-        desk.change(format!("the path of record {at} turned round"), &place, |bundle| {
-            bundle["records"][at]["path"].as_array_mut().unwrap().reverse();
-        });
+        if path.len() > 1 {
+            desk.change(format!("the path of record {at} turned round"), &place, |bundle| {
+                bundle["records"][at]["path"].as_array_mut().unwrap().reverse();
+            });
+        }
         desk.recount(format!("record {at} twice"), format!("records/{}", at + 1), |records| {
             records.insert(at, records[at].clone())
         });
     }
     desk.change("the index of another", format!("records/{refusal}"), |bundle| bundle["records"][refusal]["index"] = json!(9999));
-    desk.recount("two records the other way round", format!("records/{second_hop}"), |records| {
+    desk.recount("two records the other way round", format!("records/{first_hop}"), |records| {
         records.swap(first_hop, second_hop)
     });
     desk.recount("without the first hop", format!("records/{first_hop}"), |records| drop(records.remove(first_hop)));
@@ -346,8 +348,9 @@ fn the_second_verifier_knows_the_schema_of_every_kind_and_is_short() {
     let program = fs::read_to_string(FOREIGN).unwrap();
     assert!(program.lines().count() <= 800);
     for kind in Kind::ALL {
-        let schema: Value = serde_json::from_str(kind.json_schema()).unwrap();
-        let hash = Digest::of(serde_json::to_string(&schema).unwrap().as_bytes()).0.map(|byte| format!("{byte:02x}")).concat();
+        let (schema, canonical): (Value, String) = (serde_json::from_str(kind.json_schema()).unwrap(), kind.canonical_schema());
+        assert_eq!(canonical.as_bytes(), serde_jcs::to_vec(&schema).unwrap(), "as another implementation of RFC 8785 writes it");
+        let hash = Digest::of(canonical.as_bytes()).0.map(|byte| format!("{byte:02x}")).concat();
         let line = format!("\"{}\": \"{hash}\"", kind.name());
         assert!(program.contains(&line), "{line}");
     }

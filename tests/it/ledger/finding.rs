@@ -66,7 +66,7 @@ const LOOKS_AT: [(&str, &[&str]); 11] = [
 /// A chain of two hops, one more that has nothing to do with it, and a refusal: tokens, and the answer that refused.
 pub fn happened(site: &Site) -> (Vec<String>, Reply) {
     let [first, second] = ["orchestrator", "analyst"].map(|agent| Party::new(&site.profile(), agent));
-    let person = first.id_token(json!({}));
+    let person = first.id_token(json!({ "acr": "high", "amr": ["hwk"] }));
     let one =
         exchange(site, &first, &person, &[ASSISTANT, ("scope", "customers.lookup customers.export"), ("scope_mode", "narrow")]);
     assert_eq!(one.status, 200, "{}", one.text);
@@ -183,6 +183,14 @@ fn of_a_subject(site: &Site, tokens: &[String]) {
     assert!(!told.contains(&subject) && told.contains("a person (sealed"), "{told}");
     let told = output(site, &["ledger", "find", "--data", data, "--kind", "hop", "--disclose"]);
     assert!(told.contains(&subject[4..]), "{told}");
+    // Whoever has the store and the index, and not the keys, cannot tell which marks are whose.
+    let (store, index) =
+        (Connection::open(site.fixture.data.join("commit.sqlite")), Connection::open(site.fixture.data.join("find.sqlite")));
+    let subject: String = store.unwrap().query_row("SELECT lower(hex(subject)) FROM disclosures", [], |row| row.get(0)).unwrap();
+    let marks = |sql: &str| index.as_ref().unwrap().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(marks("SELECT count(*) FROM words WHERE field = 16") > 0);
+    assert_eq!(marks(&format!("SELECT count(*) FROM words WHERE value = '{subject}'")), 0);
+    drop(index);
     let connection = Connection::open(site.fixture.data.join("subjects.sqlite")).unwrap();
     connection.execute("DELETE FROM subject_keys", []).unwrap();
     drop(connection);
