@@ -1,9 +1,12 @@
 //! The cost of the tree, on one core and without disk, and of a log of 1,000,000 records on disk:
-//! `cargo bench --bench ledger`, or the latter alone with `-- disk`.
+//! `cargo bench --bench ledger`, or the latter alone with `-- disk`, or
+//! finding among so many records with `-- find 1000000`.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a benchmark fails by panicking")]
 
 #[path = "ledger/disk.rs"]
 mod disk;
+#[path = "ledger/find.rs"]
+mod find;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -32,6 +35,9 @@ fn main() {
         return disk::measure(SIZE);
     }
     append("append, drop", drop);
+    if let Some(size) = std::env::args().skip_while(|argument| argument != "find").nth(1) {
+        return find::measure(size.parse().unwrap());
+    }
     let mut files = Memory::default();
     let edge = append("append, keep", |(path, bytes)| drop(files.0.insert(path, bytes)));
 

@@ -4,6 +4,8 @@
 mod agents;
 mod clock;
 mod compromise;
+mod find;
+mod found;
 mod grants;
 mod outcome;
 mod policy;
@@ -20,6 +22,7 @@ pub use agents::{
 };
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
+pub use find::{FIND_PAGE, FIND_PAGE_MAX, FindQuery, FoundRecords, SubjectFinder, find, index_records};
 pub use grants::{GRANT_PAGE_MAX, GrantPage, GrantReport, ReachedApi, RuleGrants, grants};
 pub use policy::explain_policy;
 pub use reason::AdminReason;

@@ -15,6 +15,8 @@ mod client_auth;
 mod clock;
 mod client_request;
 mod configuration;
+mod evidence;
+mod find;
 mod hold;
 mod http_client;
 mod iam_policy;

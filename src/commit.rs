@@ -14,6 +14,7 @@ mod effect;
 mod entry;
 mod epoch_log;
 mod expiry;
+mod find_index;
 mod fold;
 mod fold_reason;
 mod handle;
@@ -48,6 +49,7 @@ pub use commit_keys::{CommitKeys, SUM, TASK_TERMS};
 pub use effect::{Effect, TaskOpening, Thing};
 pub use entry::{RecordedGeneration, RecordedTask};
 pub use epoch_log::{first_epoch_of_log, log_of_epoch};
+pub use find_index::{FindIndex, IndexExtent, IndexedPage, Selection};
 pub use fold::{Fold, StateHash, recorded_fold, recorded_state};
 pub use fold_reason::FoldReason;
 pub use handle::Commit;
@@ -62,7 +64,7 @@ pub use sequencer::{LogKeys, LogParts, PublishedCheckpoint, RetentionParts, Sequ
 pub use snapshot::{ArchivedState, archived};
 pub use state::State;
 pub use status_lists::{Registration, ReservedPlace, ShownList, StatusLists};
-pub use subject_keys::{Disclosed, RevealReason, RewrapProgress, RewrapStep, RootKey, reveal};
+pub use subject_keys::{Disclosed, RevealReason, RewrapProgress, RewrapStep, RootKey, reveal, subject_mark};
 pub use tasks::{SealedTask, TermsSealer};
 pub use velocity::{CountedToken, Velocities};
 

@@ -13,6 +13,7 @@ mod note;
 mod checkpoint;
 mod proof;
 mod audit;
+mod evidence;
 
 #[cfg(test)]
 mod foreign;
@@ -28,6 +29,7 @@ pub use audit::{AuditReason, AuditReport, audit, audit_from};
 pub use bundle::{BundleEntries, ENTRY_BYTES_MAX, EntryBundle, EntryBundleReason};
 pub use checkpoint::{Checkpoint, CheckpointReason};
 pub use edge::{Edge, EdgeReason, HashEdge, TileFile};
+pub use evidence::{EVIDENCE_BYTES_MAX, EVIDENCE_FORMAT, EarlierCheckpoint, EvidenceBundle, EvidenceReason, ProvedRecord};
 pub use frontier::Frontier;
 pub use nodes::{NodeReason, TileNodes, tile_bytes};
 pub use note::{

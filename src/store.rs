@@ -10,6 +10,7 @@ mod tiles;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::commit::FindIndex;
 use crate::commit::contract::{CommitStore, RecordReader, StorePruner, StoreReason, StoreTrimmer};
 pub use clock::{SystemClock, SystemTimepieces, VouchedClock};
 pub use in_force::InForceFile;
@@ -18,7 +19,7 @@ pub use keys::{
     OwnerReason, RingEntry, SecretEntry, ServedWith, find_key, missing, remember, require_own, revoke_key,
 };
 pub use sequences::{SEQUENCES_FILE, SequenceFile};
-use sqlite::{SqlitePruner, SqliteReader, SqliteStore, SqliteTrimmer};
+use sqlite::{SqliteFindIndex, SqlitePruner, SqliteReader, SqliteStore, SqliteTrimmer};
 pub use tiles::{LEDGER_FOLDER, LogFolder, STATES, TileFolder, VKEY_PATH, first_of};
 
 /// Takes the data folder as the commit store of this process alone, making it if there is none. Nothing is read before
@@ -44,6 +45,36 @@ pub fn reader(data: &Path) -> Result<Arc<dyn RecordReader>, StoreReason> {
 /// `Folder` when no server has used the folder, or there is a database in `to`; `Failed` when it cannot be read or written.
 pub fn copy_database(data: &Path, to: &Path) -> Result<(), StoreReason> {
     sqlite::copy(data, to)
+}
+
+/// The index that finds the records of a data folder, as far as it was made; with or without a running server. In memory where the
+/// folder cannot be written to.
+///
+/// # Errors
+/// `Folder` or `Failed` when it cannot be made.
+pub fn find_index(data: &Path) -> Result<Box<dyn FindIndex>, StoreReason> {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match SqliteFindIndex::open(data) {
+        // Who may only read has it for this once.
+        Err(StoreReason::Folder(error)) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Ok(Box::new(SqliteFindIndex::in_memory()?))
+        }
+        opened => Ok(Box::new(opened?)),
+    }
+}
+
+/// A sentence about the first difference between the index of a data folder and one that `fill` makes anew; none where both say
+/// the same.
+///
+/// # Errors
+/// What `fill` answers; `Failed`.
+pub fn compare_index<E: From<StoreReason>>(
+    data: &Path,
+    fill: impl FnOnce(&mut dyn FindIndex) -> Result<(), E>,
+) -> Result<Option<String>, E> {
+    let mut anew = SqliteFindIndex::in_memory()?;
+    fill(&mut anew)?;
+    Ok(SqliteFindIndex::open(data)?.difference(&anew)?)
 }
 
 /// Leaves published records in a data folder to their entry bundles, for whoever holds that folder's lock.

@@ -17,7 +17,7 @@ use countersign::store::{self, SystemClock, TileFolder};
 const BATCH: u64 = 10_000;
 
 /// A folder below the build's that goes when all is measured.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -30,7 +30,7 @@ pub fn measure(size: u64) {
     let (data, keys) = (folder.0.join("data"), folder.0.join("keys"));
     fs::create_dir_all(&keys).unwrap();
     let started = Instant::now();
-    fill(&data, size);
+    fill(&data, size, record);
     println!("fill           {:8.1} s for {size} records of {} bytes", started.elapsed().as_secs_f64(), record(0).2.len());
     fold(&data, size);
     // The digest of the state is one more.
@@ -42,7 +42,7 @@ pub fn measure(size: u64) {
 }
 
 /// A record as a third hop has it; index and identifiers vary.
-fn record(index: u64) -> (Jti, Txn, Vec<u8>) {
+pub fn record(index: u64) -> (Jti, Txn, Vec<u8>) {
     let time = Time::from_millis(1_750_000_000_000 + i64::try_from(index).unwrap());
     let mut random = [0; 10];
     random.iter_mut().zip(index.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()).for_each(|(to, from)| *to = from);
@@ -63,7 +63,7 @@ fn record(index: u64) -> (Jti, Txn, Vec<u8>) {
     (jti, txn, text.into_bytes())
 }
 
-fn fill(data: &Path, size: u64) {
+pub fn fill(data: &Path, size: u64, record: impl Fn(u64) -> (Jti, Txn, Vec<u8>)) {
     Record::parse(&record(7).2).unwrap();
     let mut store = store::open(data).unwrap();
     store.open().unwrap();
@@ -117,7 +117,7 @@ fn start(data: &Path, folder: &Path) -> (Commit, Sequencer) {
     (commit, sequencer.unwrap())
 }
 
-fn grow(data: &Path, keys: &Path, size: u64) {
+pub fn grow(data: &Path, keys: &Path, size: u64) {
     let started = Instant::now();
     let (commit, sequencer) = start(data, keys);
     while sequencer.published().is_none_or(|published| published.head.size() < size) {

@@ -9,21 +9,31 @@ use serde_json::json;
 use super::admin::AdminOptions;
 use super::archived::{archived_records, elsewhere};
 use super::audit::{AuditOutcome, examine};
+use super::find::{self, FindOptions};
 use super::hold::{self, HoldOptions};
 use super::log::{Inclusion, LocalLog, LogSource, export, records_of};
 use super::output::{CommandResult, Failure, print};
 use super::proof_file;
 use crate::commit::contract::Select;
+use crate::diagnostic::nearest;
 use crate::files::Access;
+use crate::ledger::record::Kind;
 use crate::oauth::Jti;
 
 /// The sub-commands of `ledger`.
 #[derive(Subcommand)]
 pub(super) enum LedgerCommand {
+    /// Find records by who, what, when and how it ended; by a token that leaked, or the reference of a refusal
+    Find(Box<FindOptions>),
     /// Verify a whole log from nothing but its files: every hash, tile, checkpoint and record; or one proof by itself
     Verify(VerifyOptions),
     /// Print the proof that a hop is in the ledger (C2SP tlog-proof), with its record
     Prove(ProveOptions),
+    /// Print the JSON Schema of a kind of record
+    Schema {
+        /// The kind: hop, task, refusal and so on
+        kind: String,
+    },
     /// Copy the log into a folder that any web server can serve (C2SP tlog-tiles)
     Export(ExportOptions),
     /// Keep everything of a transaction, however old it gets
@@ -86,13 +96,27 @@ pub(super) struct ExportOptions {
 /// Does what was asked.
 pub(super) fn run(command: &LedgerCommand) -> CommandResult {
     match command {
+        LedgerCommand::Find(options) => find::run(options),
         LedgerCommand::Verify(options) => verify(options),
         LedgerCommand::Prove(options) => prove(options),
+        LedgerCommand::Schema { kind } => schema(kind),
         LedgerCommand::Export(options) => export_log(options),
         LedgerCommand::Hold(options) => hold::hold(options),
         LedgerCommand::Release(options) => hold::release(options),
         LedgerCommand::Holds(options) => hold::holds(options),
     }
+}
+
+/// Prints the schema of a kind.
+fn schema(name: &str) -> CommandResult {
+    let names = || Kind::ALL.into_iter().map(Kind::name);
+    let Some(kind) = Kind::parse(name) else {
+        let meant = nearest(name, names()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let all = names().collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(format!("there is no kind of record {name:?}, but {all}{meant}")));
+    };
+    print!("{}", kind.json_schema());
+    Ok(true)
 }
 
 /// Verifies and says what was found. Answers no when anything is not in order.

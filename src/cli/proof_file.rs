@@ -1,4 +1,4 @@
-//! One proof by itself (C2SP tlog-proof): the record that it carries is the one that the log signed.
+//! One proof by itself (C2SP tlog-proof): the record that it carries is the one that the log signed. Or a bundle of evidence.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,17 +7,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::evidence;
 use super::log::verifiers;
 use super::output::{CommandResult, Failure, print};
 use crate::files;
-use crate::ledger::{Checkpoint, NoteVerifier, Record, TlogProof, TlogProofReason};
+use crate::ledger::{Checkpoint, EVIDENCE_BYTES_MAX, NoteVerifier, Record, TlogProof, TlogProofReason};
 use crate::server::with_causes;
 use crate::store::LogFolder;
 
-/// A file of proof is shorter.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-
-/// True where `place` names a proof and no log: whatever is there and no folder, or `-` for what is piped in.
+/// True where `place` names a proof or a bundle, and no log: whatever is there and no folder, or `-` for what is piped in.
 pub(super) fn is_proof(place: &str) -> bool {
     let path = Path::new(place);
     place == "-" || path.exists() && !path.is_dir()
@@ -36,6 +34,10 @@ pub(super) fn verify(place: &str, keys: &[String], as_json: bool) -> CommandResu
     }
     let known = verifiers(&LogFolder::new(Path::new("")), keys)?;
     let text = read(place)?;
+    // A proof begins with the name of its specification.
+    if text.starts_with('{') {
+        return evidence::verify(&text, &known, as_json);
+    }
     let (told, words) = match proven(&text, &known) {
         Ok(proven) => (true, proven),
         Err(what) => (false, ShownProof { told: json!({"ok": false, "reason": what}), words: format!("NOT IN ORDER: {what}") }),
@@ -87,9 +89,9 @@ fn shown(head: &Checkpoint, index: u64, record: &[u8]) -> ShownProof {
 fn read(place: &str) -> Result<String, Failure> {
     let failed = |error: std::io::Error| Failure::new(format!("{place}: {}", with_causes(&error)));
     if place != "-" {
-        return files::read_argument(Path::new(place), FILE_BYTES_MAX).map_err(failed);
+        return files::read_argument(Path::new(place), EVIDENCE_BYTES_MAX).map_err(failed);
     }
     let mut text = String::new();
-    std::io::stdin().take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    std::io::stdin().take(EVIDENCE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
     Ok(text)
 }

@@ -1,5 +1,6 @@
 //! `replay`: a transaction as the tree of its hops, from the records alone.
 
+mod named;
 mod step;
 mod tree;
 
@@ -10,8 +11,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::archived::{archived_records, elsewhere};
+use super::evidence::{self, Wanted};
 use super::log::{Inclusion, LocalLog, RecentNodes, records_of};
-use super::output::{CommandResult, Failure, put};
+use super::output::{CommandResult, Failure, print, put};
 use crate::commit::contract::{RecordReader, Select, Stored};
 use crate::commit::{RevealReason, reveal};
 use crate::crypto::{Digest, SealKey};
@@ -29,8 +31,8 @@ const PAGE: u32 = 1_000;
 /// The options of `replay`.
 #[derive(Args)]
 pub(super) struct Options {
-    /// The transaction: the `txn` of any of its tokens
-    txn: String,
+    /// The transaction: the `txn` of any of its tokens, the `jti` of one, a task in it, or the error_id of a refusal
+    id: String,
     /// The server's data folder
     #[arg(long, default_value = "data")]
     data: PathBuf,
@@ -46,6 +48,15 @@ pub(super) struct Options {
     /// The folder of an archive that has what was pruned; may repeat
     #[arg(long)]
     archive: Vec<PathBuf>,
+    /// Only what was so by this instant, as 2026-12-01T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = super::find::instant, conflicts_with = "bundle")]
+    at: Option<i64>,
+    /// Write the records with everything that proves them into a file that `ledger verify` verifies anywhere
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Disclose in the bundle only what goes by these names, as subject,purpose,acr; an actor of elsewhere is actor
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "bundle")]
+    disclose_only: Vec<String>,
     /// Print the records as JSON
     #[arg(long)]
     json: bool,
@@ -53,20 +64,27 @@ pub(super) struct Options {
 
 /// Prints the tree, or the records as they are read. Answers no when no hop of such a transaction is recorded.
 pub(super) fn run(options: &Options) -> CommandResult {
-    let txn = Txn::parse(&options.txn).map_err(|_| Failure::new("the transaction must be a UUID, the txn of a token"))?;
-    let root = if options.disclose || options.keys.is_some() { Some(root(options)?) } else { None };
+    let Some(txn) = named::transaction(&options.data, &options.id)? else { return Ok(false) };
+    let root =
+        if options.disclose || !options.disclose_only.is_empty() || options.keys.is_some() { Some(root(options)?) } else { None };
+    if let Some(file) = &options.bundle {
+        return bundle(options, txn, root.as_ref(), file);
+    }
     let (mut count, mut contradicted, mut outline) = (0_u64, false, Outline::default());
     let read = read(&options.data, txn, root.as_ref(), (&options.key, &options.archive), |step| {
+        if options.at.is_some_and(|at| !step.is_of(at)) {
+            return;
+        }
         contradicted |= step.inclusion == Some(Inclusion::No);
         match options.json {
-            true if count == 0 => put(format_args!("{{\"txn\":{},\"records\":[{}", json!(options.txn), step.json())),
+            true if count == 0 => put(format_args!("{{\"txn\":{},\"records\":[{}", json!(txn.to_string()), step.json())),
             true => put(format_args!(",{}", step.json())),
             false => outline.add(&step),
         }
         count += 1;
     });
     match (options.json, count) {
-        (true, 0) if read.is_ok() => say!("{}", json!({ "txn": options.txn, "records": [] })),
+        (true, 0) if read.is_ok() => say!("{}", json!({ "txn": txn.to_string(), "records": [] })),
         (true, 0) => {}
         // What was read before a failure stands there, and is not whole.
         (true, _) if read.is_err() => say!(""),
@@ -79,6 +97,27 @@ pub(super) fn run(options: &Options) -> CommandResult {
         (false, _) => {}
     }
     read.map(|()| count > 0 && !contradicted)
+}
+
+/// Writes the bundle. Answers no where there is nothing to put into it.
+fn bundle(options: &Options, txn: Txn, root: Option<&SealKey>, file: &Path) -> CommandResult {
+    let (data, archives) = (options.data.as_path(), options.archive.as_slice());
+    let mut records = Vec::new();
+    each(data, &*records_of(data)?, txn, archives, |stored| {
+        records.push(stored.clone());
+        Ok(())
+    })?;
+    if records.is_empty() {
+        say!("no hop of transaction {txn} is recorded in {}", data.display());
+        return Ok(false);
+    }
+    let wanted = Wanted { data, archives, keys: &options.key, root, names: &options.disclose_only };
+    let count = evidence::write(&wanted, txn, records, file)?;
+    let file = file.display();
+    let words =
+        format!("{count} records of transaction {txn} are in {file}\nverify them:  countersign ledger verify {file} --key VKEY");
+    print(options.json, &json!({"txn": txn.to_string(), "records": count, "file": file.to_string()}), words);
+    Ok(true)
 }
 
 /// The keys that open what is disclosed.
@@ -95,17 +134,28 @@ pub(super) fn read(
     (keys, archives): (&[String], &[PathBuf]),
     mut take: impl FnMut(Step),
 ) -> Result<(), Failure> {
-    let (reader, failed) = (records_of(data)?, |reason| Failure::at(data, &reason));
-    let first = reader.first().map_err(failed)?;
+    let reader = records_of(data)?;
     // Opened after that, so that it covers what it can.
     let log = data.join(LEDGER_FOLDER).join(CHECKPOINT_PATH).exists().then(|| LocalLog::open(data, keys)).transpose()?;
     let log = log.map(|log| log.with_archives(archives));
     let mut nodes = log.as_ref().map(LocalLog::nodes);
-    let mut show = |stored: &Stored| -> Result<(), Failure> {
+    each(data, &*reader, txn, archives, |stored| {
         take(step(&*reader, stored, root, log.as_ref().zip(nodes.as_mut()))?);
         Ok(())
-    };
-    pruned(data, &*reader, txn, (archives, first))?.iter().try_for_each(&mut show)?;
+    })
+}
+
+/// Has every record of `txn` shown, in the order of the ledger.
+fn each(
+    data: &Path,
+    reader: &dyn RecordReader,
+    txn: Txn,
+    archives: &[PathBuf],
+    mut show: impl FnMut(&Stored) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let failed = |reason| Failure::at(data, &reason);
+    let first = reader.first().map_err(failed)?;
+    pruned(data, reader, txn, (archives, first))?.iter().try_for_each(&mut show)?;
     let mut from = first;
     loop {
         let page = reader.records(Select::Txn(txn), from, PAGE).map_err(failed)?;

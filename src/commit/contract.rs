@@ -129,6 +129,18 @@ pub trait RecordReader: Send + Sync {
     /// See [`StoreReason`].
     fn disclosures(&self, index: u64) -> Result<Option<SealedDisclosures>, StoreReason>;
 
+    /// The subjects of at most `limit` records from the index `from` on, of those that have disclosures.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn subjects(&self, from: u64, limit: u32) -> Result<Vec<(u64, GenerationKey)>, StoreReason>;
+
+    /// The key of a subject, encrypted under the root key; none where it was erased or never made.
+    ///
+    /// # Errors
+    /// See [`StoreReason`].
+    fn wrapped_key(&self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason>;
+
     /// True where the subject has a key: a record holds something personal about it.
     ///
     /// # Errors

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use zeroize::Zeroizing;
 
 use super::contract::{CommitStore, SealedDisclosures, StoreReason, UNKNOWN_ROOT};
-use crate::crypto::{Digest, MessageKeys, SealKey, SealReason, random};
+use crate::crypto::{Digest, MacKey, MessageKeys, SealKey, SealReason, random};
 use crate::oauth::GenerationKey;
 
 const KEY_LABEL: &[u8] = b"countersign/subject-key/1/";
 const DISCLOSURES_LABEL: &[u8] = b"countersign/disclosures/1/";
+const MARK_LABEL: &[u8] = b"countersign/subject-mark/1/";
 const TASK_LABEL: &[u8] = b"countersign/task-terms/1/";
 
 /// Clear values, to be encrypted under the key of the subject they are about and stored beside the record.
@@ -212,6 +213,13 @@ pub fn reveal(root: &SealKey, record: &Digest, sealed: &SealedDisclosures) -> Re
     // Version 0.1.0 sealed under the key of the subject itself.
     let as_before = |_| SealKey::new(&secret)?.open(&context, &sealed.sealed);
     MessageKeys::new(&secret).open(&context, &sealed.sealed).or_else(as_before).map_err(|_| RevealReason::Subject)
+}
+
+/// The mark by which an index knows the subject with this wrapped key: whoever has not the key cannot tell whose it is, and
+/// nobody can once the key is destroyed. None where the root key does not open it.
+pub fn subject_mark(root: &SealKey, subject: GenerationKey, wrapped: &[u8]) -> Option<[u8; 16]> {
+    let secret = unwrap_key(root, subject, wrapped).ok()?;
+    Some(MacKey::new(&secret).mac(&[MARK_LABEL]))
 }
 
 /// The reason for which disclosures do not open.

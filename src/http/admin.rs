@@ -1,5 +1,7 @@
 //! `/ops/…`: local administration, by the socket only. Whoever reaches it is the user that the server runs as, or the superuser.
 
+mod find;
+
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::PoisonError;
@@ -49,6 +51,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/clock/correct", web::post().to(correct_clock))
             .route("/configuration", web::get().to(configuration))
             .route("/configuration/accept", web::post().to(accept_configuration))
+            .route("/ledger/find", web::post().to(find::find))
             .route("/ledger/state", web::post().to(record_state))
             .route("/ledger/archived", web::post().to(archived))
             .route("/ledger/holds", web::get().to(holds))

@@ -70,6 +70,8 @@ pub struct LedgerState {
     pub files: Arc<dyn LogFiles + Send + Sync>,
     /// The records.
     pub records: Arc<dyn RecordReader>,
+    /// The data folder, which has the index that finds records.
+    pub data: PathBuf,
     /// Checkpoints and tiles of hashes are for everybody.
     pub public: bool,
     /// The time for which archived records are kept; none for ever.

@@ -15,6 +15,8 @@ mod state;
 mod key;
 mod epoch;
 mod retention;
+mod terms;
+mod schemas;
 
 use serde::Deserialize;
 
@@ -27,6 +29,7 @@ pub use retention::{RetentionRecord, RetentionStep};
 pub use schema::{Kind, RECORD_BYTES_MAX, REFUSAL_BYTES_MAX, RecordReason, VERSION};
 pub use state::{ConfigurationRecord, PrincipalKind, PrincipalRecord, StateCause, StateRecord};
 pub use task::{AuthorityRecord, TaskRecord};
+pub use terms::{Field, OUTCOMES, Term, terms};
 
 use schema::{INTEGER_MAX, written};
 

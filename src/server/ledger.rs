@@ -70,7 +70,7 @@ pub(super) fn start(
     })?;
     let public = settings.ledger.access == LedgerAccess::Public;
     let signing = LedgerSigning { sequencer: sequencer.clone(), files: Arc::clone(&files), log };
-    Ok((signing, LedgerState { sequencer, files, records, public, keep: settings.ledger.keep }))
+    Ok((signing, LedgerState { sequencer, files, records, data: data.to_owned(), public, keep: settings.ledger.keep }))
 }
 
 /// The number of the log that goes on with these records, which is the newest that there is a key for: else the data are an older

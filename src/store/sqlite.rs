@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `commit.sqlite`, `-wal`, `-shm` | the database, its write-ahead log, the index of that log |
 //! | `subjects.sqlite`, `-wal`, `-shm` | the wrapped keys of subjects, which backups leave out |
+//! | `find.sqlite`, `-wal`, `-shm` | the index that finds records, derived from them |
 //! | `commit.lock` | locked by the one server that may write |
 //!
 //! The bytes of a record lie here until its entry bundle is published, and then in that bundle alone.
@@ -15,6 +16,7 @@
 mod bundles;
 mod checkpoint;
 mod copy;
+mod find;
 mod folder;
 mod prune;
 mod reader;
@@ -34,6 +36,7 @@ use crate::oauth::{GenerationKey, SingleUse, Time};
 use bundles::EntryBundles;
 use checkpoint::Checkpointer;
 pub(super) use copy::copy;
+pub(super) use find::SqliteFindIndex;
 pub(super) use folder::is_used;
 use folder::{LockedFolder, connect, failed};
 pub(super) use prune::SqlitePruner;

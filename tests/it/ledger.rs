@@ -1,7 +1,9 @@
 //! The log of a real server: served as C2SP tlog-tiles says, accepted by a foreign program, and verified after every kill.
 
 mod alone;
+mod bundles;
 mod desk;
+mod finding;
 mod growth;
 pub mod retention;
 mod tampering;

@@ -1,6 +1,8 @@
 //! The records of a real server against docs/records.md: every documented member of every kind is written by some path, and no
 //! other member is.
 
+mod schemas;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -279,8 +281,9 @@ fn minute_of(site: &Site) -> i64 {
 }
 
 fn written(site: &Site) -> Members {
-    let mut members = Members::default();
-    for record in records(site) {
+    let (mut members, records) = (Members::default(), records(site));
+    schemas::valid(&records);
+    for record in records {
         let of_kind = members.top.entry(record["kind"].as_str().unwrap().to_owned()).or_default();
         for (name, value) in record.as_object().unwrap() {
             of_kind.insert(name.clone());

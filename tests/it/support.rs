@@ -6,6 +6,7 @@ pub mod page;
 mod party;
 pub mod patience;
 mod records;
+pub mod schema;
 mod server;
 
 pub use http::{Reply, exchange_bytes, exchange_over, get, post_form};

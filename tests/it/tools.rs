@@ -26,6 +26,7 @@ const COMMANDS: &[(&str, &str, i32, i32)] = &[
     ("revoke", "--txn {txn}", 0, 0),
     ("replay", "{txn}", 0, 0),
     ("replay", "{txn} --disclose", 0, 0),
+    ("ledger find", "--jti {jti}", 0, 0),
     ("ledger prove", "{jti}", 0, 0),
     ("ledger export", "{fresh}", 0, 0),
     ("ledger hold", "{txn}", 0, 0),

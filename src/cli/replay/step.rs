@@ -33,6 +33,11 @@ impl Step {
         object
     }
 
+    /// True for a record of that instant or before, in milliseconds since 1970.
+    pub(super) fn is_of(&self, at: i64) -> bool {
+        self.record.get("at").and_then(Value::as_i64).is_some_and(|of| of <= at)
+    }
+
     pub(super) fn is_hop(&self) -> bool {
         self.record.get("kind") == Some(&"hop".into())
     }

@@ -58,6 +58,14 @@ impl RecordReader for Records {
         Ok(None)
     }
 
+    fn subjects(&self, _: u64, _: u32) -> Result<Vec<(u64, crate::oauth::GenerationKey)>, StoreReason> {
+        Ok(Vec::new())
+    }
+
+    fn wrapped_key(&self, _: &crate::oauth::GenerationKey) -> Result<Option<Vec<u8>>, StoreReason> {
+        Ok(None)
+    }
+
     fn has_subject_key(&self, _: &crate::oauth::GenerationKey) -> Result<bool, StoreReason> {
         Ok(false)
     }

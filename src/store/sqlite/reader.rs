@@ -94,6 +94,22 @@ impl RecordReader for SqliteReader {
         Ok(wrapped.map(|wrapped_key| SealedDisclosures { subject, wrapped_key, sealed }))
     }
 
+    fn subjects(&self, from: u64, limit: u32) -> std::result::Result<Vec<(u64, GenerationKey)>, StoreReason> {
+        let read = |connection: &Connection| {
+            let sql = "SELECT idx, subject FROM disclosures WHERE idx >= ?1 ORDER BY idx LIMIT ?2";
+            let mut query = connection.prepare_cached(sql)?;
+            let rows = query.query_map(params![i64::try_from(from).unwrap_or(i64::MAX), limit], |row| {
+                Ok((row.get(0)?, GenerationKey(row.get(1)?)))
+            })?;
+            rows.collect::<Result<Vec<_>>>()
+        };
+        read(&self.connection()).map_err(failed)
+    }
+
+    fn wrapped_key(&self, subject: &GenerationKey) -> std::result::Result<Option<Vec<u8>>, StoreReason> {
+        self.subject_key(subject)
+    }
+
     fn has_subject_key(&self, subject: &GenerationKey) -> std::result::Result<bool, StoreReason> {
         self.subject_key(subject).map(|wrapped| wrapped.is_some())
     }

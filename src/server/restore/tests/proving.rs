@@ -213,6 +213,14 @@ impl RecordReader for Pruned {
         self.0.disclosures(index)
     }
 
+    fn subjects(&self, from: u64, limit: u32) -> Result<Vec<(u64, GenerationKey)>, StoreReason> {
+        self.0.subjects(from, limit)
+    }
+
+    fn wrapped_key(&self, subject: &GenerationKey) -> Result<Option<Vec<u8>>, StoreReason> {
+        self.0.wrapped_key(subject)
+    }
+
     fn has_subject_key(&self, subject: &GenerationKey) -> Result<bool, StoreReason> {
         self.0.has_subject_key(subject)
     }
