@@ -201,7 +201,7 @@ impl fmt::Display for IntentReason {
             Self::Several => f.write_str(" must hold at most one object of type intent"),
             Self::Long => write!(f, " must have at most {} bytes in canonical form (RFC 8785)", Intent::BYTES_MAX),
             Self::Members => f.write_str(
-                ": an intent has action, purpose and destination, texts, data_classes, a list of texts, and parameters, an object",
+                ": an intent has action, purpose, destination (texts), data_classes (a list of texts) and parameters (an object)",
             ),
             Self::Value("destination") => f.write_str(": destination must be internal, partner or external"),
             Self::Value("data_classes") => f.write_str(": data_classes must be at most 32 names of at most 64 characters"),
