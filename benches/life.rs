@@ -118,6 +118,8 @@ fn ancestry(depth: u32) -> Ancestry {
         held: vec![held(1)],
         history: (0..depth).map(held).collect(),
         touched: vec!["pii".to_owned()],
+        purpose: String::new(),
+        details: None,
         generations,
         task: None,
     };

@@ -227,7 +227,7 @@ fn request_code(reason: &RequestReason) -> ErrorCode {
         RequestReason::GrantUnsupported => ErrorCode::UnsupportedGrantType,
         RequestReason::Target(..) | RequestReason::TargetCount => ErrorCode::InvalidTarget,
         RequestReason::Scope(_) => ErrorCode::InvalidScope,
-        RequestReason::Details | RequestReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
+        RequestReason::Intent(_) | RequestReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
         _ => ErrorCode::InvalidRequest,
     }
 }
@@ -248,7 +248,7 @@ fn denial_code(reason: &DenialReason, profile: Profile) -> ErrorCode {
     match reason {
         DenialReason::TargetRefused | DenialReason::TargetEmpty => ErrorCode::InvalidTarget,
         DenialReason::Scope(_) => ErrorCode::InvalidScope,
-        DenialReason::Task(_) => ErrorCode::InvalidAuthorizationDetails,
+        DenialReason::Task(_) | DenialReason::Intent(_) => ErrorCode::InvalidAuthorizationDetails,
         DenialReason::Expired => profile.unacceptable,
         DenialReason::Unbound => ErrorCode::InvalidDpopProof,
         DenialReason::StepUp(_) => ErrorCode::InsufficientUserAuthentication,
@@ -331,6 +331,7 @@ mod tests {
     use super::*;
     use crate::catalog::ScopeEffect;
     use crate::commit::Capacity;
+    use crate::oauth::IntentReason;
     use crate::trust::TrustReason;
 
     /// A reason of every kind that has a code of its own, and one of those that have the code of the rest.
@@ -341,7 +342,7 @@ mod tests {
         let requests = [
             (Request::GrantUnsupported, UnsupportedGrantType),
             (Request::TargetCount, InvalidTarget),
-            (Request::Details, InvalidAuthorizationDetails),
+            (Request::Intent(IntentReason::Several), InvalidAuthorizationDetails),
             (Request::Unsupported("x"), InvalidRequest),
         ];
         let requests = requests.map(|(reason, code)| (ExchangeError::Request(reason), code)).into_iter();

@@ -2,6 +2,7 @@
 //! lets a parser refuse them), and nothing is nested deeply. No other file reads what strangers sent; `tests/it/tidy` sees to
 //! that.
 
+mod canonical;
 mod members;
 mod strict;
 mod text;
@@ -9,6 +10,7 @@ mod unique;
 
 use serde::Deserialize;
 
+pub use canonical::canonical;
 pub use members::Members;
 pub(crate) use members::member;
 pub(crate) use text::{kind_of, string, strings};

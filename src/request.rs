@@ -15,7 +15,7 @@ pub use requested_token::{RequestedToken, ScopeMode};
 pub use task_request::TaskRequest;
 pub use token_query::TokenQuery;
 
-use crate::oauth::{DetailsReason, GrantType, ScopeReason, TargetReason, TokenType};
+use crate::oauth::{DetailsReason, GrantType, IntentReason, ScopeReason, TargetReason, TokenType};
 
 /// A request to the token endpoint that names one grant type and repeats no parameter that must not be (RFC 6749 §3.2). Made
 /// only by [`TokenRequest::parse`].
@@ -71,8 +71,8 @@ pub enum RequestReason {
     Forwarded(&'static str),
     /// A header about a client's certificate that cannot be read (RFC 9440 §2).
     ForwardedMalformed(&'static str),
-    /// `authorization_details` is understood but not honoured yet.
-    Details,
+    /// The `authorization_details` of a request for a token.
+    Intent(IntentReason),
     /// The details of a task.
     Task(DetailsReason),
 }
@@ -199,7 +199,7 @@ impl fmt::Display for RequestReason {
             Self::HandedOverBy(name) => {
                 write!(
                     f,
-                    "{name} does not go with requested_token_type {}; leave it out: the client itself acts",
+                    "{name} does not go with requested_token_type {}; leave it out: the client itself acts, and says no more",
                     TokenType::IdJag
                 )
             }
@@ -220,7 +220,7 @@ impl fmt::Display for RequestReason {
                  that proves itself by its secret_hash or certificate_file; leave them out, or have them removed"
             ),
             Self::ForwardedMalformed(name) => write!(f, "{name} must be certificates as byte sequences by RFC 9440, 9 at most"),
-            Self::Details => f.write_str("authorization_details is not supported at the token endpoint yet; leave it out"),
+            Self::Intent(reason) => reason.fmt(f),
             Self::Task(reason) => reason.fmt(f),
         }
     }

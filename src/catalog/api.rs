@@ -5,6 +5,7 @@ use std::iter;
 use std::time::Duration;
 
 use crate::jose::Algorithm;
+pub use crate::oauth::Destination;
 use crate::oauth::{Audience, ClientId, Issuer, Resource, Scope, Scopes};
 
 /// An API as registered: what its tokens look like and what its scopes mean.
@@ -134,18 +135,6 @@ pub struct Derive {
     pub from_scope: Scope,
     /// The scope that it may become here.
     pub to: Scope,
-}
-
-named! {
-    /// The destination of data that is handed to an API.
-    pub enum Destination {
-        /// Stays with us.
-        Internal = "internal",
-        /// Goes to somebody we have an agreement with.
-        Partner = "partner",
-        /// Leaves.
-        External = "external",
-    }
 }
 
 named! {

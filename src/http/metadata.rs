@@ -11,7 +11,7 @@ use crate::deployment::{CHALLENGE_PATH, Deployment};
 use crate::jose::Algorithm;
 use crate::lines::grant_types;
 use crate::mint::status_aggregation_uri;
-use crate::oauth::TokenType;
+use crate::oauth::{Intent, TokenType};
 use crate::trust::{SubjectKind, TrustKind};
 
 /// What is written once per configuration.
@@ -68,7 +68,7 @@ struct Metadata<'a> {
     /// RFC 7636: clients that know no other flow refuse metadata without it.
     code_challenge_methods_supported: [&'a str; 1],
     /// RFC 9396 §10.
-    authorization_details_types_supported: [&'a str; 1],
+    authorization_details_types_supported: [&'a str; 2],
     /// draft-ietf-oauth-identity-assertion-authz-grant, where a trust rule takes its grants.
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization_grant_profiles_supported: Option<[&'a str; 1]>,
@@ -147,7 +147,7 @@ impl Discovery {
             status_list_aggregation_endpoint: asked_for.then(|| status_aggregation_uri(&deployment.issuer)),
             scopes_supported: scopes(deployment),
             code_challenge_methods_supported: ["S256"],
-            authorization_details_types_supported: ["task"],
+            authorization_details_types_supported: [Intent::TYPE, "task"],
             authorization_grant_profiles_supported: takes_grants(deployment).then_some([ID_JAG_PROFILE]),
             identity_chaining_requested_token_types_supported: hands_over.then_some([TokenType::IdJag.as_str()]),
             subject_types_supported: ["public"],

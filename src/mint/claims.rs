@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::common::DelegationClaims;
 use super::signers::MintReason;
 use super::status_list::status_uri;
+use crate::json;
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::{ActChain, Confirmation, Issuer, Jti, Resource, StatusPlace, Time, Txn};
 use crate::policy::Grant;
@@ -25,6 +27,8 @@ struct AccessTokenClaims<'a> {
     task: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a RawValue>,
     #[serde(flatten)]
     delegation: DelegationClaims<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,6 +73,7 @@ pub(super) struct Identity<'a> {
 /// # Errors
 /// `Crypto` when they cannot be written, which is a bug.
 pub(super) fn of(exchange: &AdmittedExchange, grant: &Grant, identity: &Identity<'_>) -> Result<Vec<u8>, MintReason> {
+    let details = grant.intent().map(|intent| json::read(intent.as_str()));
     let claims = AccessTokenClaims {
         iss: identity.issuer.as_str(),
         sub: exchange.subject().subject().as_str(),
@@ -80,6 +85,7 @@ pub(super) fn of(exchange: &AdmittedExchange, grant: &Grant, identity: &Identity
         txn: identity.txn.to_string(),
         task: exchange.task().map(|task| task.id.to_string()),
         scope: grant.scopes().to_string(),
+        authorization_details: details.transpose().map_err(|_| MintReason::Crypto)?,
         delegation: DelegationClaims::of(exchange, &shown(exchange.chain(), grant))?,
         cnf: grant.constraint().issued(),
         status: identity.status.map(|place| status(identity.issuer, place)),

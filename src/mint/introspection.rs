@@ -49,6 +49,8 @@ struct ActiveResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acr: Option<&'a str>,
@@ -111,6 +113,7 @@ fn active(visible: &Visible, minting: &Minting<'_>) -> Result<String, MintReason
         token_type: Confirmation::token_type(token.confirmation()),
         txn: token.own().txn.to_string(),
         task: token.own().task.as_ref().map(|task| task.id.to_string()),
+        authorization_details: token.details(),
         act: act.map_err(|_| MintReason::Crypto)?,
         acr: token.authentication().acr.as_deref(),
         auth_time: token.authentication().time.map(Time::seconds),

@@ -13,7 +13,9 @@ use crate::commit::{Effect, Receipt, RecordHop, Registration, ReservedPlace};
 use crate::crypto::{Digest, random};
 use crate::ledger::record::{Confirmations, Discloser, Disclosures, HopRecord, Inputs, Kind, RecordReason, VERSION};
 use crate::lifecycle::{AdmittedExchange, Dependencies};
-use crate::oauth::{Generation, GenerationKind, GrantType, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, TokenType, Txn};
+use crate::oauth::{
+    Generation, GenerationKind, GrantType, Intent, Issuer, Jti, Scopes, ScopesOnApi, StatusPlace, Time, TokenType, Txn,
+};
 use crate::policy::Grant;
 use crate::token::{Ancestry, AncestryKind, Authentication, IssuedClaims};
 
@@ -23,6 +25,7 @@ pub struct MintedToken {
     token: Unreleased,
     issued_type: Option<TokenType>,
     scope: String,
+    details: Option<String>,
     constraint: SenderConstraint,
 }
 
@@ -31,6 +34,7 @@ pub struct IssuedToken {
     token: Released,
     issued_type: Option<TokenType>,
     scope: String,
+    details: Option<String>,
     constraint: SenderConstraint,
 }
 
@@ -77,7 +81,8 @@ pub fn sign(
     let token = Unreleased::new(jwt, (jti, txn), &record.0, grant.expires().seconds() - now.seconds());
     let issued_type = if api.authorization_server.is_some() { TokenType::IdJag } else { TokenType::AccessToken };
     let issued_type = (exchange.grant_type() == Some(GrantType::TokenExchange)).then_some(issued_type);
-    let minted = MintedToken { token, issued_type, scope: grant.scopes().to_string(), constraint: *grant.constraint() };
+    let (scope, details) = (grant.scopes().to_string(), grant.intent().map(|intent| intent.as_str().to_owned()));
+    let minted = MintedToken { token, issued_type, scope, details, constraint: *grant.constraint() };
     let issue = RecordHop {
         status: place.map(|place| {
             let expires = Time::from_seconds(grant.expires().seconds());
@@ -95,8 +100,8 @@ impl MintedToken {
     /// # Errors
     /// `ReceiptForeign` when the receipt is for anything else.
     pub fn release(self, receipt: &Receipt) -> Result<IssuedToken, MintReason> {
-        let Self { token, issued_type, scope, constraint } = self;
-        token.release(receipt).map(|token| IssuedToken { token, issued_type, scope, constraint })
+        let Self { token, issued_type, scope, details, constraint } = self;
+        token.release(receipt).map(|token| IssuedToken { token, issued_type, scope, details, constraint })
     }
 }
 
@@ -126,6 +131,11 @@ impl IssuedToken {
         &self.constraint
     }
 
+    /// Its `authorization_details`, a JSON array, as granted (RFC 9396 §7); none where it has none.
+    pub fn details(&self) -> Option<&str> {
+        self.details.as_deref()
+    }
+
     /// Its scope, space-delimited; may be empty.
     pub fn scope(&self) -> &str {
         &self.scope
@@ -148,6 +158,8 @@ fn ancestry(
         held: grant.held().to_vec(),
         history: history(exchange, grant),
         touched: grant.touched().to_vec(),
+        purpose: grant.purpose().to_owned(),
+        details: grant.intent().map(Intent::digest),
         generations: common::generations(exchange, dependencies, minting, (txn, signs), (GenerationKind::Hop, jti.as_bytes())),
         task: exchange.task().cloned(),
     };
@@ -190,7 +202,7 @@ fn record(
         evidence: common::evidence(exchange),
         expires: Time::from_seconds(grant.expires().seconds()),
         handed_to: handed_to(grant),
-        inputs: inputs(exchange, requested, &mut discloser)?,
+        inputs: inputs(exchange, grant, requested, &mut discloser)?,
         instance: actor.instance.as_deref().map(Cow::Borrowed),
         jti: signed.jti,
         kid: Cow::Borrowed(signed.kid),
@@ -218,6 +230,7 @@ fn handed_to(grant: &Grant) -> Option<Cow<'_, str>> {
 
 fn inputs<'a>(
     exchange: &'a AdmittedExchange,
+    grant: &Grant,
     requested: Option<&Scopes>,
     discloser: &mut Discloser,
 ) -> Result<Inputs<'a>, RecordReason> {
@@ -227,8 +240,11 @@ fn inputs<'a>(
     let traded = common::traded(exchange);
     if let Some(name) = traded {
         sd.push(discloser.attested(name)?);
-        sd.sort_unstable();
     }
+    if let Some(intent) = grant.intent() {
+        sd.push(discloser.details(intent)?);
+    }
+    sd.sort_unstable();
     Ok(Inputs {
         sd,
         attributes: discloser.attributes(subject.attributes())?,

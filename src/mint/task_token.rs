@@ -171,6 +171,8 @@ fn ancestry(
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),
+        purpose: before.map(|own| own.purpose.clone()).unwrap_or_default(),
+        details: None,
         generations: common::generations(
             exchange,
             dependencies,

@@ -151,12 +151,12 @@ fn authority(objects: &[ApiObject<'_>]) -> Result<Vec<ScopesOnApi>, DetailsReaso
     if (1..=APIS_MAX).contains(&read.len()) { Ok(read) } else { Err(DetailsReason::Authority) }
 }
 
-fn purpose(text: Cow<'_, str>) -> Result<String, DetailsReason> {
+pub(super) fn purpose(text: Cow<'_, str>) -> Result<String, DetailsReason> {
     let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if printable && text.len() <= PURPOSE_MAX { Ok(text.into_owned()) } else { Err(DetailsReason::Purpose) }
 }
 
-fn classes(names: Cow<'_, [String]>) -> Result<Vec<String>, DetailsReason> {
+pub(super) fn classes(names: Cow<'_, [String]>) -> Result<Vec<String>, DetailsReason> {
     let mut names = names.into_owned();
     names.sort_unstable();
     names.dedup();

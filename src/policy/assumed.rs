@@ -15,7 +15,7 @@ use super::input::PolicyInput;
 use super::vocabulary::Domain;
 use crate::catalog::{Agent, Api, Catalog};
 use crate::diagnostic::nearest;
-use crate::oauth::{Audience, ClientId, Resource, Scopes, Time};
+use crate::oauth::{Audience, ClientId, Intent, Resource, Scopes, Time};
 use crate::trust::SET;
 
 /// A request as somebody writes it: JSON, in which everything but the client and the resource may be left out.
@@ -29,6 +29,7 @@ struct RequestText {
     scope: Option<String>,
     #[serde(default)]
     subject: SubjectText,
+    authorization_details: Option<serde_json::Value>,
     #[serde(default)]
     context: BTreeMap<String, serde_json::Value>,
 }
@@ -62,6 +63,7 @@ pub struct AssumedRequest {
     now: Time,
     subject: [String; 4],
     attributes: Vec<(String, String)>,
+    intent: Option<Intent>,
     /// The values of attributes that the request gives.
     given: BTreeMap<Attribute, Datum>,
 }
@@ -93,7 +95,9 @@ impl AssumedRequest {
         let api = api(catalog, &written.resource)?;
         let scopes = scopes(&api, written.scope.as_deref())?;
         let (subject, attributes) = subject(written.subject, &client);
-        let mut request = Self { action, api, scopes, client, actor, now, subject, attributes, given: BTreeMap::new() };
+        let intent = written.authorization_details.map(|details| Intent::parse(&details.to_string())).transpose();
+        let intent = intent.map_err(|reason| reason.to_string())?.flatten();
+        let mut request = Self { action, api, scopes, client, actor, now, subject, attributes, intent, given: BTreeMap::new() };
         for (name, value) in written.context {
             request.give(&name, &value)?;
         }
@@ -226,6 +230,10 @@ impl PolicyInput for AssumedRequest {
         approved
     }
 
+    fn intent(&self) -> Option<&Intent> {
+        self.intent.as_ref()
+    }
+
     fn value<'b>(&'b self, attribute: Attribute, on: ScopeContext<'b>) -> PolicyValue<'b> {
         match attribute {
             Attribute::Subject => PolicyValue::Subject(self.subject_id()),
@@ -236,7 +244,12 @@ impl PolicyInput for AssumedRequest {
                 let depth = self.number(attribute).unwrap_or_else(|| i64::try_from(self.chain().len()).unwrap_or(i64::MAX));
                 PolicyValue::Number(depth)
             }
-            Attribute::Data | Attribute::Destination | Attribute::Effect => on.value(attribute),
+            Attribute::Data | Attribute::Destination | Attribute::Effect => on.value(attribute, self.intent.as_ref()),
+            Attribute::Intent => PolicyValue::Intent,
+            Attribute::Purpose => {
+                let stated = || self.intent.as_ref().and_then(Intent::purpose).unwrap_or_default();
+                PolicyValue::Text(self.text(attribute).unwrap_or_else(stated))
+            }
             Attribute::Touched | Attribute::Amr => PolicyValue::Set(self.set(attribute).unwrap_or_default()),
             Attribute::Time => PolicyValue::Instant(self.now),
             Attribute::AuthAge => PolicyValue::Number(self.number(attribute).unwrap_or(i64::MAX)),
@@ -244,9 +257,7 @@ impl PolicyInput for AssumedRequest {
             Attribute::Approved => PolicyValue::Flag(self.is_approved()),
             Attribute::Basis => PolicyValue::Text(self.basis()),
             Attribute::Trust => PolicyValue::Text(self.trust()),
-            Attribute::Instance | Attribute::Task | Attribute::Purpose | Attribute::Acr => {
-                PolicyValue::Text(self.text(attribute).unwrap_or_default())
-            }
+            Attribute::Instance | Attribute::Task | Attribute::Acr => PolicyValue::Text(self.text(attribute).unwrap_or_default()),
         }
     }
 

@@ -4,6 +4,7 @@
 mod heads;
 pub(super) mod mentions;
 pub(super) mod parts;
+mod stated;
 pub(super) mod truth;
 mod unknown;
 
@@ -39,12 +40,11 @@ static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
 });
 
 /// The types of entities that questions are made of; reading a name costs as much as a small policy.
-static KINDS: LazyLock<Vec<EntityTypeName>> = LazyLock::new(|| {
-    ["Action", "Agent", "Api", "Scope", "Sets", "Subject", "Team"].into_iter().filter_map(|kind| kind.parse().ok()).collect()
-});
+static KINDS: LazyLock<Vec<EntityTypeName>> = LazyLock::new(|| KIND_NAMES.iter().filter_map(|kind| kind.parse().ok()).collect());
+const KIND_NAMES: [&str; 9] = ["Action", "Agent", "Api", "Intent", "Numbers", "Scope", "Sets", "Subject", "Team"];
 
-/// Policies may look at their principal, resource and subject, and at the sets of the subject, not at what lies behind those:
-/// nothing else is there when they run.
+/// Policies may look at their principal, resource, subject and intent, at the sets of a subject and the numbers of an intent, not
+/// at what lies behind those: nothing else is there when they run.
 const REACH: u32 = 2;
 
 /// The action of a question. One scope is one question.
@@ -145,9 +145,15 @@ impl RequestTemplate {
         let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
         let asked = Request::new(principal, action, resource, context, None).ok()?;
         let ask = |entities: &Entities| Authorizer::new().is_authorized(&asked, &self.slice.set, entities);
-        match self.slice.used.contains(Attribute::Subject) {
-            false => Some(ask(&self.entities)),
-            true => Some(ask(&self.entities.clone().add_entities(subject(request, self.slice.used)?, None).ok()?)),
+        let used = self.slice.used;
+        let mut more = if used.contains(Attribute::Subject) { subject(request, used)? } else { Vec::new() };
+        if used.contains(Attribute::Intent) {
+            more.extend(stated::entities(stated_uids()?, request.intent())?);
+        }
+        if more.is_empty() {
+            Some(ask(&self.entities))
+        } else {
+            Some(ask(&self.entities.clone().add_entities(more, None).ok()?))
         }
     }
 }
@@ -266,6 +272,11 @@ fn uid(kind: &str, id: &str) -> Option<EntityUid> {
     Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 
+/// The intent and its numbers: there is one of each in a question.
+fn stated_uids() -> Option<[EntityUid; 2]> {
+    Some([uid("Intent", "stated")?, uid("Numbers", "stated")?])
+}
+
 fn scope_uid(api: &Api, scope: &Scope) -> Option<EntityUid> {
     uid("Scope", &format!("{} {scope}", api.id))
 }
@@ -317,6 +328,7 @@ fn expression(value: PolicyValue<'_>) -> Option<RestrictedExpression> {
         PolicyValue::Number(value) => RestrictedExpression::new_long(value),
         PolicyValue::Flag(value) => RestrictedExpression::new_bool(value),
         PolicyValue::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
+        PolicyValue::Intent => RestrictedExpression::new_entity_uid(stated_uids()?.into_iter().next()?),
         PolicyValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value)?),
     })
 }
@@ -460,7 +472,11 @@ pub(super) mod oracle {
         let context = slice.context(request, on, &mut SharedContext::new()).unwrap();
         let template = template(Arc::new(slice), action, principal, resource).unwrap();
         let asked = Request::new(template.principal, template.action, template.resource, context, Some(schema)).unwrap();
-        let entities = template.entities.iter().cloned().chain(subject(request, UsedAttributes::ALL).unwrap());
+        let told = subject(request, UsedAttributes::ALL)
+            .unwrap()
+            .into_iter()
+            .chain(stated::entities(stated_uids().unwrap(), request.intent()).unwrap());
+        let entities = template.entities.iter().cloned().chain(told);
         let entities = Entities::from_entities(entities, Some(schema)).unwrap();
         PolicyDecision::of(&Authorizer::new().is_authorized(&asked, &template.slice.set, &entities))
     }

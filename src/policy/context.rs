@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::catalog::{Api, ScopeInfo};
-use crate::oauth::Time;
+use crate::oauth::{Intent, Time};
 
 /// The part of the context that belongs to the scope that is decided on.
 #[derive(Clone, Copy)]
@@ -21,6 +21,8 @@ pub(super) enum PolicyValue<'a> {
     Flag(bool),
     Instant(Time),
     Subject(&'a str),
+    /// The entity of the intent, whose tags are its values.
+    Intent,
 }
 
 named! {
@@ -29,7 +31,7 @@ named! {
         Subject = "subject", Client = "client", Actor = "actor", Chain = "chain", Depth = "depth", Instance = "instance",
         Task = "task", Purpose = "purpose", Data = "data", Touched = "touched", Destination = "destination", Effect = "effect",
         Time = "time", Acr = "acr", Amr = "amr", AuthAge = "auth_age", Binding = "binding", Approved = "approved",
-        Basis = "basis", Trust = "trust",
+        Basis = "basis", Trust = "trust", Intent = "intent",
     }
 }
 
@@ -72,11 +74,19 @@ impl UsedAttributes {
 }
 
 impl<'a> ScopeContext<'a> {
-    /// The value of an attribute that belongs to the scope.
-    pub(super) fn value(&self, attribute: Attribute) -> PolicyValue<'a> {
+    /// The value of an attribute that belongs to the scope. An intent adds to what the API declares and takes nothing away:
+    /// further classes of data, a destination that is farther.
+    pub(super) fn value(&self, attribute: Attribute, intent: Option<&'a Intent>) -> PolicyValue<'a> {
         match attribute {
-            Attribute::Data => texts(&self.info.data),
-            Attribute::Destination => PolicyValue::Text(self.api.destination.as_str()),
+            Attribute::Data => {
+                let more = intent.map(Intent::data_classes).unwrap_or_default().iter();
+                let all = self.info.data.iter().chain(more.filter(|class| !self.info.data.contains(class)));
+                PolicyValue::Set(all.map(|class| Cow::Borrowed(class.as_str())).collect())
+            }
+            Attribute::Destination => {
+                let farther = intent.and_then(Intent::destination).max(Some(self.api.destination));
+                PolicyValue::Text(farther.unwrap_or(self.api.destination).as_str())
+            }
             _ => PolicyValue::Text(self.info.effect.as_str()),
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::TokenLimits;
 use super::cedar::Action;
 use super::evaluation::Evaluation;
-use super::outcome::{DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
+use super::intent::{self, StatedIntent};
+use super::outcome::{Denial, DenialReason, Grant, PolicyOutcome, ScopeDenial, merge};
 use super::policies::Policies;
 use super::request_context::RequestContext;
 use super::unknown_scopes::UnknownScopes;
@@ -13,7 +14,7 @@ use crate::authority::Targets;
 use crate::binding::SenderConstraint;
 use crate::catalog::ChainShown;
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{ExchangeMode, Scopes, ScopesOnApi, Time, TokenType};
+use crate::oauth::{ExchangeMode, Intent, Scopes, ScopesOnApi, Time, TokenType};
 use crate::request::{RequestedToken, ScopeMode};
 
 /// The longest that an identity assertion grant is good for: it is redeemed at once, or asked for anew.
@@ -30,7 +31,11 @@ pub fn decide(
     limits: &TokenLimits,
     now: Time,
 ) -> PolicyOutcome<Grant> {
-    let context = RequestContext::new(admitted, &constraint, &limits.issuer, now);
+    let stated = match intent::stated(admitted, request.intent()) {
+        Ok(stated) => stated,
+        Err(reason) => return PolicyOutcome::Denial(Denial::before_policy(DenialReason::Intent(reason))),
+    };
+    let context = RequestContext::new(admitted, &constraint, &limits.issuer, now).with_intent(stated);
     let mut evaluation = Evaluation::new(policies, context, asked(admitted.mode(), request.token_type()));
     let granted = |evaluation: &mut Evaluation<'_, RequestContext<'_>>| -> Result<(Vec<Scopes>, Time), DenialReason> {
         let scopes = permitted(&targets, evaluation)?;
@@ -39,7 +44,9 @@ pub fn decide(
         Ok((scopes, expires))
     };
     match granted(&mut evaluation) {
-        Ok((scopes, expires)) => PolicyOutcome::Grant(grant(targets, scopes, expires, evaluation, (admitted, constraint))),
+        Ok((scopes, expires)) => {
+            PolicyOutcome::Grant(grant(targets, scopes, expires, evaluation, (admitted, constraint, stated)))
+        }
         Err(reason) => evaluation.refused(reason, |approved| granted(approved).is_ok()),
     }
 }
@@ -118,21 +125,23 @@ fn grant(
     granted: Vec<Scopes>,
     expires: Time,
     evaluation: Evaluation<'_, RequestContext<'_>>,
-    (admitted, constraint): (&AdmittedExchange, SenderConstraint),
+    (admitted, constraint, stated): (&AdmittedExchange, SenderConstraint, StatedIntent<'_>),
 ) -> Grant {
-    let touched = touched(&targets, &granted, admitted);
+    let touched = touched(&targets, &granted, admitted, stated.intent);
     let apis = targets.into_apis();
     let scopes = granted.iter().fold(Scopes::default(), |all, here| all.union(here));
     let held = apis.iter().zip(granted).map(|(api, scopes)| ScopesOnApi { api: api.id.clone(), scopes }).collect();
     let (policies, policy_set) = (evaluation.deciding, evaluation.policies.digest());
     let shows_current = evaluation.terms.shows_current || apis.iter().any(|api| api.chain == ChainShown::Current);
-    Grant { apis, scopes, held, expires, policies, policy_set, touched, constraint, shows_current }
+    let (intent, purpose) = (stated.intent.cloned(), stated.purpose.to_owned());
+    Grant { apis, scopes, held, expires, policies, policy_set, touched, intent, purpose, constraint, shows_current }
 }
 
-/// The classes of data that the chain had touched, and those of what is granted now.
-fn touched(targets: &Targets, granted: &[Scopes], admitted: &AdmittedExchange) -> Vec<String> {
+/// The classes of data that the chain had touched, and those of what is granted now and of what is stated.
+fn touched(targets: &Targets, granted: &[Scopes], admitted: &AdmittedExchange, intent: Option<&Intent>) -> Vec<String> {
     let mut touched = Vec::new();
     merge(&mut touched, admitted.subject().own().iter().flat_map(|own| own.touched.iter().cloned()));
+    merge(&mut touched, intent.map(Intent::data_classes).unwrap_or_default().iter().cloned());
     for (target, scopes) in targets.iter().zip(granted) {
         let classes = scopes.iter().filter_map(|scope| target.api().scopes.get(scope)).flat_map(|info| info.data.iter().cloned());
         merge(&mut touched, classes);

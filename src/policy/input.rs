@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::context::{Attribute, PolicyValue, ScopeContext};
 use crate::catalog::Agent;
-use crate::oauth::Time;
+use crate::oauth::{Intent, Time};
 use crate::trust::SET;
 
 /// A request as policy reads it.
@@ -27,6 +27,9 @@ pub(super) trait PolicyInput: Clone {
     /// The same request, approved.
     #[must_use]
     fn approved(&self) -> Self;
+
+    /// The intent that was stated.
+    fn intent(&self) -> Option<&Intent>;
 
     /// The value of one attribute of the context.
     fn value<'b>(&'b self, attribute: Attribute, on: ScopeContext<'b>) -> PolicyValue<'b>;

@@ -9,7 +9,7 @@ use super::unknown_scopes::UnknownScopes;
 use crate::binding::SenderConstraint;
 use crate::catalog::{Api, StatusBits};
 use crate::crypto::Digest;
-use crate::oauth::{ClientId, Resource, Scopes, ScopesOnApi, Time};
+use crate::oauth::{ClientId, Intent, Resource, Scopes, ScopesOnApi, Time};
 
 /// The outcome of asking policy; `G` is what it grants. There is no fourth.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Grant {
     pub(super) policies: Vec<String>,
     pub(super) policy_set: Digest,
     pub(super) touched: Vec<String>,
+    pub(super) intent: Option<Intent>,
+    pub(super) purpose: String,
     pub(super) constraint: SenderConstraint,
     pub(super) shows_current: bool,
 }
@@ -76,6 +78,8 @@ pub enum DenialReason {
     PresentActor,
     /// Policy permits it for a token that is bound to a key, and no key was proved: `invalid_dpop_proof` (RFC 9449 §5).
     Unbound,
+    /// The intent: `invalid_authorization_details` (RFC 9396 §5).
+    Intent(IntentDenial),
     /// The task: `invalid_authorization_details` (RFC 9396 §5).
     Task(TaskDenial),
     /// Policy permits it after a stronger or fresher login of the person: `insufficient_user_authentication` (RFC 9470).
@@ -91,6 +95,15 @@ pub struct ScopeDenial {
     pub(super) unknown: UnknownScopes,
     pub(super) asked: bool,
     pub(super) narrow: bool,
+}
+
+/// The first thing in an intent that cannot be granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentDenial {
+    /// Another purpose than that of the task, or than an intent before it in the chain stated.
+    Purpose,
+    /// Classes of data that the task does not have.
+    DataClasses,
 }
 
 /// The first thing in a task request that cannot be granted.
@@ -174,6 +187,16 @@ impl Grant {
     /// The classes of data that the chain has touched when this token is used, sorted.
     pub fn touched(&self) -> &[String] {
         &self.touched
+    }
+
+    /// The intent that was stated, as granted: whole.
+    pub fn intent(&self) -> Option<&Intent> {
+        self.intent.as_ref()
+    }
+
+    /// The purpose that intents of the chain stated, this one's included; empty where none did.
+    pub fn purpose(&self) -> &str {
+        &self.purpose
     }
 
     /// True where the token shows the current actor only, as an API that it is for or a policy that decided wants.
@@ -297,6 +320,7 @@ impl fmt::Display for Denial {
             }
             DenialReason::Scope(reason) => reason.fmt(f),
             DenialReason::Task(reason) => reason.fmt(f),
+            DenialReason::Intent(reason) => reason.fmt(f),
             DenialReason::Impersonation => {
                 f.write_str("impersonate: policy does not permit it here; leave it out to be named as the actor")
             }
@@ -338,6 +362,16 @@ impl fmt::Display for ScopeDenial {
     }
 }
 
+impl fmt::Display for IntentDenial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("authorization_details: ")?;
+        f.write_str(match self {
+            Self::Purpose => "purpose of an intent must be that of the task, and that which was stated before in the chain",
+            Self::DataClasses => "data_classes of an intent must be among those of the task",
+        })
+    }
+}
+
 impl fmt::Display for TaskDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("authorization_details: ")?;
@@ -349,7 +383,7 @@ impl fmt::Display for TaskDenial {
             }
             Self::Beyond(api, scopes) => write!(f, "subject_token does not give this authority on {api}: {scopes}"),
             Self::Refused(api, scopes) => write!(f, "policy does not permit to put this of {api} into a task: {scopes}"),
-            Self::Purpose => f.write_str("purpose must be that of the parent task"),
+            Self::Purpose => f.write_str("purpose must be that of the parent task, or what an intent before it stated"),
             Self::DataClasses => {
                 f.write_str("data_classes must cover every scope of authority, and be among those of the parent task")
             }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::context::{Attribute, PolicyValue, ScopeContext, texts};
 use super::input::PolicyInput;
+use super::intent::{StatedIntent, settled_purpose};
 use crate::binding::SenderConstraint;
 use crate::catalog::Agent;
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{ClientId, Issuer, Time};
+use crate::oauth::{ClientId, Intent, Issuer, Time};
 use crate::trust::SubjectKind;
 
 /// The part of the context that is the same for every scope of a request.
@@ -21,6 +22,7 @@ pub(super) struct RequestContext<'a> {
     /// The agent that acts, or that is to hold the task that is opened.
     actor: &'a str,
     purpose: &'a str,
+    intent: Option<&'a Intent>,
     approved: bool,
     /// The authentication context and age as if the subject had logged in that way; none as it did.
     login: (Option<&'a str>, Option<i64>),
@@ -29,9 +31,15 @@ pub(super) struct RequestContext<'a> {
 impl<'a> RequestContext<'a> {
     /// The context of an exchange.
     pub(super) fn new(admitted: &'a AdmittedExchange, constraint: &'a SenderConstraint, issuer: &'a Issuer, now: Time) -> Self {
-        let purpose = admitted.task().map_or("", |task| task.purpose.as_str());
+        let purpose = settled_purpose(admitted).unwrap_or_default();
         let actor = admitted.current_actor().agent.id.as_str();
-        Self { admitted, constraint, issuer, now, actor, purpose, approved: false, login: (None, None) }
+        Self { admitted, constraint, issuer, now, actor, purpose, intent: None, approved: false, login: (None, None) }
+    }
+
+    /// The context of an exchange for which this intent was stated.
+    pub(super) fn with_intent(self, stated: StatedIntent<'a>) -> Self {
+        let StatedIntent { intent, purpose } = stated;
+        Self { intent, purpose, ..self }
     }
 
     /// The context of the opening of a task with this purpose and for this holder.
@@ -103,6 +111,10 @@ impl PolicyInput for RequestContext<'_> {
         Self { approved: true, ..*self }
     }
 
+    fn intent(&self) -> Option<&Intent> {
+        self.intent
+    }
+
     fn value<'b>(&'b self, attribute: Attribute, on: ScopeContext<'b>) -> PolicyValue<'b> {
         let admitted = self.admitted;
         match attribute {
@@ -115,7 +127,8 @@ impl PolicyInput for RequestContext<'_> {
             Attribute::Task => admitted.task().map_or(PolicyValue::Text(""), |task| PolicyValue::Name(task.id.to_string())),
             Attribute::Purpose => PolicyValue::Text(self.purpose),
             Attribute::Touched => texts(admitted.subject().own().map_or(&[], |own| own.touched.as_slice())),
-            Attribute::Data | Attribute::Destination | Attribute::Effect => on.value(attribute),
+            Attribute::Data | Attribute::Destination | Attribute::Effect => on.value(attribute, self.intent),
+            Attribute::Intent => PolicyValue::Intent,
             Attribute::Time => PolicyValue::Instant(self.now),
             Attribute::Acr => {
                 let told = || admitted.subject().authentication().acr.as_deref();

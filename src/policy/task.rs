@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::TokenLimits;
 use super::cedar::Action;
 use super::evaluation::Evaluation;
+use super::intent::settled_purpose;
 use super::outcome::{Denial, DenialReason, PolicyOutcome, TaskDenial, TaskGrant, merge};
 use super::policies::Policies;
 use super::request_context::RequestContext;
@@ -76,7 +77,7 @@ fn preconditions(
     limits: &TokenLimits,
 ) -> Result<(ClientId, String, u32), TaskDenial> {
     let within = task.admitted().task();
-    let (holder, purpose) = (holder(catalog, task, spec)?, purpose(within, spec)?);
+    let (holder, purpose) = (holder(catalog, task, spec)?, purpose(settled_purpose(task.admitted()), spec)?);
     let level = within.map_or(0, |task| task.level).saturating_add(1);
     if level > limits.tasks.depth { Err(TaskDenial::Level) } else { Ok((holder, purpose, level)) }
 }
@@ -138,11 +139,12 @@ fn holder(catalog: &Catalog, task: &AdmittedTask, spec: &TaskSpec) -> Result<Cli
     }
 }
 
-fn purpose(within: Option<&TaskMembership>, spec: &TaskSpec) -> Result<String, TaskDenial> {
-    match (within, &spec.purpose) {
+/// A purpose that is settled, by the parent or by an intent before it in the chain, stays.
+fn purpose(settled: Option<&str>, spec: &TaskSpec) -> Result<String, TaskDenial> {
+    match (settled, &spec.purpose) {
         (None, purpose) => Ok(purpose.clone().unwrap_or_default()),
-        (Some(parent), None) => Ok(parent.purpose.clone()),
-        (Some(parent), Some(purpose)) if *purpose == parent.purpose => Ok(purpose.clone()),
+        (Some(settled), None) => Ok(settled.to_owned()),
+        (Some(settled), Some(purpose)) if purpose == settled => Ok(purpose.clone()),
         (Some(_), Some(_)) => Err(TaskDenial::Purpose),
     }
 }

@@ -4,6 +4,7 @@
 mod annotations;
 mod explain;
 mod index;
+mod intent;
 mod loader;
 mod narrowness;
 mod step_up;
@@ -137,6 +138,8 @@ fn own(held: Vec<ScopesOnApi>, history: Vec<ScopesOnApi>) -> Origin {
         held,
         history,
         touched: vec!["notes".into()],
+        purpose: String::new(),
+        details: None,
         generations: vec![],
         task: None,
     })

@@ -47,6 +47,9 @@ impl ExchangeRequest {
             return Err(RequestReason::HandedOverBy(if actor.is_some() { "actor_token" } else { "impersonate" }));
         }
         let wanted = RequestedToken::read(form, grant_type, token_type)?;
+        if token_type == TokenType::IdJag && wanted.intent().is_some() {
+            return Err(RequestReason::HandedOverBy("authorization_details"));
+        }
         let wanted = if mode == AskedMode::OnBehalfOf { wanted.without_sign_in() } else { wanted };
         Ok(Self { grant_type, subject, actor, mode, wanted })
     }
@@ -79,9 +82,6 @@ impl ExchangeRequest {
 
 /// Nothing that we understand is silently dropped.
 fn unhonoured(form: &Form, grant_type: GrantType) -> Result<(), RequestReason> {
-    if form.get("authorization_details").is_some_and(|details| details.trim() != "[]") {
-        return Err(RequestReason::Details);
-    }
     if let Some(name) = LATER.iter().find(|name| form.get(name).is_some()) {
         return Err(RequestReason::Unsupported(name));
     }

@@ -1,7 +1,7 @@
 //! The token that a request asks for, which every grant type says alike: its targets and its scopes (RFC 8707 §2, RFC 6749 §3.3).
 
 use super::{Form, RequestReason, TARGETS_MAX};
-use crate::oauth::{Audience, GrantType, Resource, Scopes, TokenType};
+use crate::oauth::{Audience, GrantType, Intent, Resource, Scopes, TokenType};
 
 /// The type, the targets and the scopes of the token that is asked for.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub struct RequestedToken {
     scope: Option<Scopes>,
     scope_mode: ScopeMode,
     scopes_say_target: bool,
+    intent: Option<Intent>,
 }
 
 /// The answer to a request for more scope than may be given.
@@ -40,6 +41,7 @@ impl RequestedToken {
             scope: form.get("scope").map(Scopes::parse).transpose().map_err(RequestReason::Scope)?,
             scope_mode: scope_mode(form)?,
             scopes_say_target: grant_type != GrantType::TokenExchange,
+            intent: intent(form)?,
         })
     }
 
@@ -80,6 +82,11 @@ impl RequestedToken {
         self.scope.as_ref()
     }
 
+    /// The intent, where the request says one.
+    pub fn intent(&self) -> Option<&Intent> {
+        self.intent.as_ref()
+    }
+
     /// The parameter `scope_mode`: a request for too much is refused, or narrowed.
     pub fn scope_mode(&self) -> ScopeMode {
         self.scope_mode
@@ -95,6 +102,11 @@ fn resources(form: &Form) -> Result<Vec<Resource>, RequestReason> {
 
 fn audiences(form: &Form) -> Result<Vec<Audience>, RequestReason> {
     form.all("audience").map(|text| Audience::parse(text).map_err(|reason| RequestReason::Target("audience", reason))).collect()
+}
+
+fn intent(form: &Form) -> Result<Option<Intent>, RequestReason> {
+    let parsed = form.get("authorization_details").map(Intent::parse).transpose().map_err(RequestReason::Intent)?;
+    Ok(parsed.flatten())
 }
 
 fn scope_mode(form: &Form) -> Result<ScopeMode, RequestReason> {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use super::*;
-use crate::oauth::AskedMode;
+use crate::oauth::{AskedMode, IntentReason};
 
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
@@ -78,7 +78,8 @@ fn resources_are_absolute_and_have_no_fragment() {
 #[test]
 fn what_is_understood_but_not_honoured_is_refused_by_name() {
     assert_eq!(parse("completion_mode=deferred").unwrap_err(), RequestReason::Unsupported("completion_mode"));
-    assert_eq!(parse("authorization_details=%5B%7B%7D%5D").unwrap_err(), RequestReason::Details);
+    let malformed = RequestReason::Intent(IntentReason::Malformed);
+    assert_eq!(parse("authorization_details=%5B%7B%7D%5D").unwrap_err(), malformed);
     assert!(parse("authorization_details=%5B%5D&options=x&x-unknown=1").is_ok());
 }
 

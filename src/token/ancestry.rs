@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::{IssuedClaims, TaskMembership};
-use crate::crypto::SealKey;
+use crate::crypto::{Digest, SealKey};
 use crate::oauth::{
     ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId, Time, Txn,
 };
@@ -33,8 +33,8 @@ pub enum AncestryKind {
 impl AncestryKind {
     fn purpose(self) -> &'static [u8] {
         match self {
-            Self::Access => b"countersign anc v2\0",
-            Self::Task => b"countersign task v1\0",
+            Self::Access => b"countersign anc v3\0",
+            Self::Task => b"countersign task v2\0",
         }
     }
 }
@@ -76,6 +76,8 @@ struct PackedAncestry<'a> {
     history: Vec<(&'a str, Vec<&'a str>)>,
     #[serde(borrow)]
     touched: Vec<&'a str>,
+    purpose: &'a str,
+    details: Option<[u8; 32]>,
     generations: Vec<([u8; 16], u64)>,
     #[serde(borrow)]
     task: Option<PackedMembership<'a>>,
@@ -138,6 +140,8 @@ impl Ancestry {
             held: packed_held(&self.own.held),
             history: packed_held(&self.own.history),
             touched: self.own.touched.iter().map(String::as_str).collect(),
+            purpose: &self.own.purpose,
+            details: self.own.details.map(|details| details.0),
             generations: self.own.generations.iter().map(|generation| (generation.key.0, generation.number)).collect(),
             task: self.own.task.as_ref().map(packed_task),
         }
@@ -161,6 +165,8 @@ impl PackedAncestry<'_> {
             held: unpacked_held(self.held)?,
             history: unpacked_held(self.history)?,
             touched: self.touched.into_iter().map(str::to_owned).collect(),
+            purpose: self.purpose.to_owned(),
+            details: self.details.map(Digest),
             generations: self.generations.into_iter().map(generation).collect(),
             task: self.task.map(unpacked_task).map_or(Some(None), |task| task.map(Some))?,
         };
@@ -246,6 +252,8 @@ mod tests {
                 held: vec![held.clone()],
                 history: vec![held],
                 touched: vec!["pii".into()],
+                purpose: "report".into(),
+                details: Some(Digest::of(b"[]")),
                 generations,
                 task: depth.is_multiple_of(2).then(task),
             },

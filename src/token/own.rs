@@ -35,6 +35,7 @@ pub struct VerifiedIssued {
     authentication: Authentication,
     digest: Digest,
     confirmation: Option<Confirmation>,
+    details: Option<Box<RawValue>>,
 }
 
 /// The hop of a genuine access token of ours, which may have run out. Made only by `hop_of`.
@@ -72,6 +73,8 @@ struct SignedClaims<'a> {
     amr: Vec<String>,
     auth_time: Option<NumericDate>,
     task: Option<&'a str>,
+    #[serde(borrow)]
+    authorization_details: Option<&'a RawValue>,
     cnf: Option<Confirmation>,
 }
 
@@ -177,6 +180,7 @@ impl IssuerKeys {
             authentication: Authentication { acr: claims.acr, amr: claims.amr, time: claims.auth_time.map(|date| date.0) },
             digest: jws.digest(),
             confirmation: claims.cnf,
+            details: claims.authorization_details.map(ToOwned::to_owned),
         })
     }
 
@@ -187,6 +191,8 @@ impl IssuerKeys {
         let chain = shown == ancestry.chain || shown == ancestry.chain.outermost();
         // A task token shows its authority as details, which this server never reads back.
         let held = if kind == AncestryKind::Task { Scopes::default() } else { all(&ancestry.own.held) };
+        let details = claims.authorization_details.filter(|_| kind == AncestryKind::Access);
+        let details = details.map(|details| Digest::of(details.get().as_bytes()));
         let task = claims.task.map(TaskId::parse).transpose().map_err(|_| TokenReason::Claims)?;
         let scopes = if claims.scope.is_empty() { Some(Scopes::default()) } else { Scopes::parse(claims.scope).ok() };
         let same = claims.iss == self.issuer.as_str()
@@ -194,6 +200,7 @@ impl IssuerKeys {
             && claims.client_id == ancestry.own.client.as_str()
             && Txn::parse(claims.txn) == Ok(ancestry.own.txn)
             && scopes == Some(held)
+            && details == ancestry.own.details
             && task == ancestry.own.task.as_ref().map(|task| task.id);
         if same && chain { Ok(shown) } else { Err(TokenReason::Ancestry) }
     }
@@ -250,6 +257,11 @@ impl VerifiedIssued {
     /// Its `cnf`: the key that its holder must prove.
     pub fn confirmation(&self) -> Option<Confirmation> {
         self.confirmation
+    }
+
+    /// Its `authorization_details`, in canonical form.
+    pub fn details(&self) -> Option<&RawValue> {
+        self.details.as_deref()
     }
 
     /// The authentication of the subject.

@@ -101,6 +101,10 @@ pub struct IssuedClaims {
     pub history: Vec<ScopesOnApi>,
     /// The classes of data that the chain has touched, sorted.
     pub touched: Vec<String>,
+    /// The purpose that an intent of the chain stated; empty where none did.
+    pub purpose: String,
+    /// SHA-256 of its `authorization_details` in canonical form; none where it has none, and for a task token.
+    pub details: Option<Digest>,
     /// Every generation that it depends on.
     pub generations: Vec<Generation>,
     /// The task that it never leaves.

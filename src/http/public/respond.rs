@@ -20,6 +20,8 @@ struct TokenBody<'a> {
     expires_in: i64,
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a RawValue>,
     txn: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
@@ -34,6 +36,7 @@ pub(super) fn issued(token: &IssuedToken) -> HttpResponse {
         token_type: token.constraint().token_type(),
         expires_in: token.expires_in(),
         scope: token.scope(),
+        authorization_details: token.details().and_then(|details| serde_json::from_str(details).ok()),
         txn: token.txn().to_string(),
         cnf: token.constraint().issued(),
     })

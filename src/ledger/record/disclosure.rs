@@ -17,14 +17,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::hop::{ActorRecord, AgentSubject, AttributeDigests};
 use super::schema::RecordReason;
 use crate::crypto::{Digest, random};
-use crate::oauth::{ActChain, Actor, Issuer, Subject, Time};
+use crate::oauth::{ActChain, Actor, Intent, Issuer, Subject, Time};
 
 const SALT_BYTES: usize = 16;
 const SALTS_PER_DRAW: usize = 16;
 
 /// Gives the digests under which the personal values of one record stand, and collects their disclosures. Personal are: a subject
 /// that a trust rule vouched for, also where it stands as an agent, its attributes, `acr`, `amr` and `auth_time`, the purpose
-/// of a task, and every actor that another server named.
+/// of a task, an intent, and every actor that another server named.
 pub struct Discloser {
     json: Zeroizing<Vec<u8>>,
     salts: Zeroizing<[u8; SALT_BYTES * SALTS_PER_DRAW]>,
@@ -118,6 +118,15 @@ impl Discloser {
     /// `Salt` without randomness.
     pub fn attested(&mut self, name: &Subject) -> Result<Digest, RecordReason> {
         self.member("attested", name.as_str())
+    }
+
+    /// The digest of the `authorization_details`: what a client says of its intent may be personal.
+    ///
+    /// # Errors
+    /// `Salt` without randomness; `Malformed` never.
+    pub fn details(&mut self, intent: &Intent) -> Result<Digest, RecordReason> {
+        let details: &RawValue = serde_json::from_str(intent.as_str()).map_err(|_| RecordReason::Malformed)?;
+        self.member("authorization_details", details)
     }
 
     /// The digests of the subject's attributes, name and value of each. One that is a set (`name[]`) is one of its members' list.

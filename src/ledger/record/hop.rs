@@ -162,7 +162,8 @@ pub struct Evidence {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs<'a> {
-    /// The digests of the disclosures of `acr`, `amr` and `auth_time`, as far as they are known.
+    /// The digests of the disclosures of `acr`, `amr` and `auth_time`, as far as they are known, of `attested`, and of
+    /// `authorization_details`.
     #[serde(rename = "_sd", default, skip_serializing_if = "Vec::is_empty", with = "Many")]
     pub sd: Vec<Digest>,
     /// The subject's attributes.

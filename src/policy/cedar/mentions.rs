@@ -72,8 +72,11 @@ impl MentionReader {
             }
             "hasTag" | "getTag" => {
                 let set = operand.get("left").is_some_and(|left| path(left).is_some_and(|path| path.ends_with("sets")));
+                let stated =
+                    operand.get("left").is_some_and(|left| path(left).is_some_and(|path| path.starts_with("context.intent")));
                 self.part(operand, "left", None);
-                self.part(operand, "right", Some(if set { Domain::Set } else { Domain::Attribute }));
+                let of_subject = if set { Domain::Set } else { Domain::Attribute };
+                self.part(operand, "right", (!stated).then_some(of_subject));
             }
             "like" => self.like(operand),
             _ => children(operand).into_iter().for_each(|inner| self.read(inner, None)),

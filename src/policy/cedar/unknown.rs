@@ -47,7 +47,7 @@ fn known() -> [Value; 5] {
 
 /// Every attribute that can be unknown: the subject's token need not tell it, a running copy need not be attested, and a token of
 /// this server is vouched for by no trust rule.
-fn unknown() -> [Unknown; 7] {
+fn unknown() -> [Unknown; 9] {
     use Expression::{Attribute as At, Tag};
     let row = |attribute, name, expression, value: Value, [example, named]: [&'static str; 2]| Unknown {
         attribute,
@@ -70,7 +70,17 @@ fn unknown() -> [Unknown; 7] {
         r#"context.subject.sets.hasTag("groups") && context.subject.sets.getTag("groups").contains("staff")"#,
         r#"unless { !context.subject.sets.hasTag("groups") }"#,
     ];
+    let stated = [
+        r#"context.intent.hasTag("action") && context.intent.getTag("action") == "export""#,
+        r#"unless { !context.intent.hasTag("action") }"#,
+    ];
+    let number = [
+        r#"context.intent.numbers.hasTag("parameters/rows") && context.intent.numbers.getTag("parameters/rows") <= 100"#,
+        r#"unless { !context.intent.numbers.hasTag("parameters/rows") }"#,
+    ];
     [
+        row(Attribute::Intent, "a text of context.intent", Tag(&["intent"]), json!(false), stated),
+        row(Attribute::Intent, "a number of context.intent", Tag(&["intent", "numbers"]), json!(false), number),
         row(Attribute::Acr, "context.acr", At(&["acr"]), json!(""), acr),
         row(Attribute::Amr, "context.amr", At(&["amr"]), json!([]), amr),
         row(Attribute::AuthAge, "context.auth_age", At(&["auth_age"]), json!(i64::MAX), age),

@@ -6,9 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::binding::SenderConstraint;
+use crate::oauth::Intent;
 use crate::policy::cedar::{Action, PolicyDecision, ResourceRef, SharedContext, oracle, request_head};
 use crate::policy::context::ScopeContext;
 use crate::policy::index::{Index, PolicyHead, RequestHead};
+use crate::policy::intent::stated;
 use crate::policy::policies::RequestResource;
 use crate::policy::request_context::RequestContext;
 
@@ -62,7 +64,7 @@ const RESOURCES: [&str; 9] = [
 ];
 
 /// Conditions that hold, that do not, and that raise an error.
-const CONDITIONS: [&str; 18] = [
+const CONDITIONS: [&str; 22] = [
     "true",
     "context.depth <= 1",
     r#"context.subject.hasTag("department") && context.subject.getTag("department") == "sales""#,
@@ -80,7 +82,19 @@ const CONDITIONS: [&str; 18] = [
     r#"["continuation", "delegation"].contains(context.basis) && !context.approved"#,
     r#"context.subject == Subject::"acme-idp:ann" && context.client != context.actor"#,
     r#"if context has acr && context.acr == "gold" then resource is Scope else context.auth_age > 300"#,
+    r#"context.intent.hasTag("action") && context.intent.getTag("action") == "export""#,
+    r#"context.intent.numbers.hasTag("parameters/rows") && context.intent.numbers.getTag("parameters/rows") <= 100"#,
+    r#"context.purpose == "report" && context.data.contains("special")"#,
+    r#"context has intent && context.destination != "external""#,
     r#"context.touched.isEmpty() || context.time > datetime("2030-01-01")"#,
+];
+
+/// The `authorization_details` of requests.
+const INTENTS: [&str; 4] = [
+    "[]",
+    r#"[{"type":"intent","action":"export","parameters":{"rows":100}}]"#,
+    r#"[{"type":"intent","action":"read","purpose":"report","data_classes":["special"],"parameters":{"rows":"100"}}]"#,
+    r#"[{"type":"intent","destination":"external","parameters":{"rows":101,"to":{"a":[]}}}]"#,
 ];
 
 pub(super) fn policy(dice: &mut Dice) -> String {
@@ -126,7 +140,9 @@ fn sliced_and_whole_agree(rolls: Vec<u16>) {
     let subject = subject(origin).told(crate::token::Authentication::default(), tags);
     let admitted = admitted(&catalog, "orchestrator", subject);
     let limits = limits();
-    let context = RequestContext::new(&admitted, &SenderConstraint::NONE, &limits.issuer, NOW);
+    let intent = Intent::parse(dice.one_of(&INTENTS)).unwrap();
+    let stated = stated(&admitted, intent.as_ref()).unwrap();
+    let context = RequestContext::new(&admitted, &SenderConstraint::NONE, &limits.issuer, NOW).with_intent(stated);
     let mut shared = SharedContext::new();
     for _ in 0..REQUESTS {
         let asked = asked(&catalog, &mut dice);

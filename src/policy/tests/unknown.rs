@@ -27,12 +27,13 @@ type Row = (&'static str, &'static str, Known);
 /// Every declaration of the schema with its attributes: name, type, and how it stands. That is so at every hop: how the subject
 /// authenticated, its kind and its tags are sealed into our own tokens and come back from there, while the trust rule is that of
 /// the token that is presented.
-const SCHEMA_ROWS: [(&str, &[Row]); 7] = [
+const SCHEMA_ROWS: [(&str, &[Row]); 8] = [
     ("entity Agent in [Team] {", &[("owner", "String", Always), ("kind", "String", Always)]),
     (
         "entity Subject {",
         &[("kind", "String", Always), ("rule", "String", OrNone), ("id", "String", Always), ("sets", "Sets", Always)],
     ),
+    ("entity Intent {", &[("numbers", "Numbers", Always)]),
     ("entity Api {", &[("destination", "String", Always)]),
     ("entity Scope in [Api] {", &[("data", "Set<String>", Always), ("effect", "String", Always)]),
     // Of the actions that this version never asks about.
@@ -41,7 +42,7 @@ const SCHEMA_ROWS: [(&str, &[Row]); 7] = [
     ("type Review = {", &REVIEW),
 ];
 
-const CONTEXT: [Row; 20] = [
+const CONTEXT: [Row; 21] = [
     ("subject", "Subject", Always),
     ("client", "String", Always),
     ("actor", "String", Always),
@@ -65,6 +66,7 @@ const CONTEXT: [Row; 20] = [
     ("approved", "Bool", Always),
     ("basis", "String", Always),
     ("trust", "String", OrNot),
+    ("intent", "Intent", Always),
 ];
 
 const REVIEW: [Row; 4] =
@@ -75,6 +77,7 @@ fn attributes() -> impl Iterator<Item = (String, &'static str, Known)> {
     let below = |opening: &str| match opening {
         "entity Agent in [Team] {" => Some("principal"),
         "entity Subject {" => Some("context.subject"),
+        "entity Intent {" => Some("context.intent"),
         "entity Scope in [Api] {" => Some("resource"),
         "type Exchange = {" => Some("context"),
         // An API is only named, and nothing leads to a task.
@@ -97,9 +100,10 @@ fn every_attribute_of_the_schema_has_a_row() {
         let declared: Vec<_> = body.filter_map(|line| line.strip_suffix(',')?.split_once(": ")).collect();
         assert_eq!(declared, rows.iter().map(|row| (row.0, row.1)).collect::<Vec<_>>(), "{opening}");
     }
-    // Beside attributes there are the tags of subjects and of their sets alone.
+    // Beside attributes there are the tags of subjects and intents, of their sets and numbers, alone.
     let tags: Vec<_> = code().filter(|line| line.contains("tags")).collect();
-    assert_eq!(tags, ["} tags String;", "entity Sets tags Set<String>;"]);
+    let tagged = ["} tags String;", "entity Sets tags Set<String>;", "} tags String;", "entity Numbers tags Long;"];
+    assert_eq!(tags, tagged);
     assert!(!SCHEMA.contains("?:"), "an attribute that may be absent has no row here");
 }
 
@@ -173,6 +177,8 @@ fn what_does_not_count_is_warned_of_where_it_can_be_unknown_and_nowhere_else() {
             "datetime" => r#"~ > datetime("2020-01-01")"#,
             "Subject" => r#"~ != Subject::"a""#,
             "Sets" => r#"~ != Sets::"a""#,
+            "Intent" => r#"~ != Intent::"a""#,
+            "Numbers" => r#"~ != Numbers::"a""#,
             new => unreachable!("nothing is said of a {new}"),
         };
         let condition = other.replace('~', &path);

@@ -30,6 +30,7 @@ const HOMES: &[Home] = &[
     Home { crate_name: "actix_server", rooms: &["src/http/"], single: &[] },
     Home { crate_name: "actix_service", rooms: &["src/http/"], single: &[] },
     Home { crate_name: "cedar_policy", rooms: &["src/policy/cedar.rs", "src/policy/cedar/"], single: &[] },
+    Home { crate_name: "serde_jcs", rooms: &["src/json/canonical.rs", "src/ledger/record/tests.rs"], single: &[] },
     Home { crate_name: "rusqlite", rooms: &["src/store/sqlite"], single: &[] },
     Home { crate_name: "roaring", rooms: &["src/store/sqlite"], single: &[] },
     Home { crate_name: "reqwest", rooms: &["src/net", "src/cli", "src/demo"], single: &[] },
