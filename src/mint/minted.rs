@@ -145,6 +145,7 @@ fn ancestry(
         client: exchange.client().agent().id.clone(),
         agents: common::agents(exchange),
         kind: exchange.subject().kind(),
+        trust: exchange.subject().trust().cloned(),
         held: grant.held().to_vec(),
         history: history(exchange, grant),
         touched: grant.touched().to_vec(),

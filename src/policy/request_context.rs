@@ -126,7 +126,7 @@ impl PolicyInput for RequestContext<'_> {
             Attribute::Binding => PolicyValue::Text(self.constraint.as_str()),
             Attribute::Approved => PolicyValue::Flag(self.approved),
             Attribute::Basis => PolicyValue::Text(admitted.mode().as_str()),
-            Attribute::Trust => PolicyValue::Text(admitted.subject().rule().map_or("", |rule| rule.as_str())),
+            Attribute::Trust => PolicyValue::Text(admitted.subject().trust().map_or("", |rule| rule.as_str())),
         }
     }
 
