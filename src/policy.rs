@@ -24,6 +24,7 @@ mod explain;
 mod reach;
 mod names;
 mod task;
+mod recheck;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ pub use login::StepUp;
 pub use names::Comparison;
 pub use outcome::{Denial, DenialReason, Grant, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
 pub use policies::Policies;
+pub use recheck::{CallDecision, recheck};
 pub use task::open;
 pub use vocabulary::{NameSort, NamesBySort, Vocabulary};
 

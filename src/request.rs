@@ -6,9 +6,11 @@ mod requested_token;
 mod exchange_request;
 mod task_request;
 mod token_query;
+mod evaluation_request;
 
 use std::fmt;
 
+pub use evaluation_request::{AskedEvaluation, EvaluationRequest};
 pub use exchange_request::ExchangeRequest;
 pub use form::{Form, FormReason};
 pub use requested_token::{RequestedToken, ScopeMode};
@@ -71,6 +73,8 @@ pub enum RequestReason {
     Forwarded(&'static str),
     /// A header about a client's certificate that cannot be read (RFC 9440 §2).
     ForwardedMalformed(&'static str),
+    /// The body is no JSON object of the form that is asked for, or is sent as something else.
+    Json,
     /// `authorization_details` is understood but not honoured yet.
     Details,
     /// The details of a task.
@@ -220,6 +224,9 @@ impl fmt::Display for RequestReason {
                  that proves itself by its secret_hash or certificate_file; leave them out, or have them removed"
             ),
             Self::ForwardedMalformed(name) => write!(f, "{name} must be certificates as byte sequences by RFC 9440, 9 at most"),
+            Self::Json => {
+                f.write_str("the body must be a JSON object in the form of an access evaluation, sent as application/json")
+            }
             Self::Details => f.write_str("authorization_details is not supported at the token endpoint yet; leave it out"),
             Self::Task(reason) => reason.fmt(f),
         }

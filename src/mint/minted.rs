@@ -146,6 +146,7 @@ fn ancestry(
         agents: common::agents(exchange),
         kind: exchange.subject().kind(),
         trust: exchange.subject().trust().cloned(),
+        basis: Some(exchange.mode()),
         held: grant.held().to_vec(),
         history: history(exchange, grant),
         touched: grant.touched().to_vec(),

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{IssuedClaims, TaskMembership};
 use crate::crypto::SealKey;
 use crate::oauth::{
-    ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId, Time, Txn,
+    ActChain, ClientId, ExchangeMode, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId,
+    Time, Txn,
 };
 use crate::trust::SubjectKind;
 
@@ -81,6 +82,8 @@ struct PackedAncestry<'a> {
     task: Option<PackedMembership<'a>>,
     /// The trust rule that vouched first, where it is another than that of the subject. Ancestries of before end in front of it.
     trust: Option<&'a str>,
+    /// The mode of the exchange.
+    basis: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,8 +125,8 @@ impl Ancestry {
         }
         let sealed = URL_SAFE_NO_PAD.decode(claim).map_err(|_| AncestryReason)?;
         let mut plain = key.open(&context(kind, jti), &sealed).map_err(|_| AncestryReason)?;
-        // One of before may end with its last member and without padding: a zero reads as no further one.
-        plain.push(0);
+        // One of before may end with its last member and without padding: zeros read as no further ones.
+        plain.extend([0; 2]);
         let (packed, _padding) = postcard::take_from_bytes::<PackedAncestry<'_>>(&plain).map_err(|_| AncestryReason)?;
         packed.unpacked(jti).ok_or(AncestryReason)
     }
@@ -145,6 +148,7 @@ impl Ancestry {
             generations: self.own.generations.iter().map(|generation| (generation.key.0, generation.number)).collect(),
             task: self.own.task.as_ref().map(packed_task),
             trust: self.own.trust.as_ref().filter(|trust| self.subject.rule() != Some(trust)).map(RuleName::as_str),
+            basis: self.own.basis.map(ExchangeMode::as_str),
         }
     }
 }
@@ -165,6 +169,7 @@ impl PackedAncestry<'_> {
             agents: self.agents.into_iter().map(|agent| ClientId::parse(agent).ok()).collect::<Option<_>>()?,
             kind: self.rule.map(|_| if self.person { SubjectKind::User } else { SubjectKind::Workload }),
             trust,
+            basis: self.basis.and_then(|name| ExchangeMode::ALL.into_iter().find(|mode| mode.as_str() == name)),
             held: unpacked_held(self.held)?,
             history: unpacked_held(self.history)?,
             touched: self.touched.into_iter().map(str::to_owned).collect(),
@@ -251,6 +256,7 @@ mod tests {
                 agents: vec![ClientId::parse("agent-0").unwrap()],
                 kind: Some(SubjectKind::User),
                 trust: Some(RuleName::parse("idp").unwrap()),
+                basis: Some(ExchangeMode::Delegation),
                 held: vec![held.clone()],
                 history: vec![held],
                 touched: vec!["pii".into()],
@@ -306,15 +312,16 @@ mod tests {
     fn an_ancestry_of_before_is_read() {
         let key = SealKey::new(&[7; 32]).unwrap();
         let mut before = ancestry(3);
+        before.own.basis = None;
         for padded in [false, true] {
             let mut plain = postcard::to_allocvec(&before.packed()).unwrap();
-            assert_eq!(plain.pop(), Some(0), "no other rule than the subject's");
+            assert_eq!([plain.pop(), plain.pop()], [Some(0); 2], "no other rule than the subject's, and no mode");
             if padded {
                 plain.resize(plain.len().next_multiple_of(PADDING), 0);
             }
             let sealed = key.seal(&context(AncestryKind::Access, before.own.jti), &plain).unwrap();
             let opened = Ancestry::open(&key, AncestryKind::Access, before.own.jti, &URL_SAFE_NO_PAD.encode(sealed)).unwrap();
-            assert_eq!(opened.own.trust, RuleName::parse("idp").ok());
+            assert_eq!((opened.own.trust, opened.own.basis), (RuleName::parse("idp").ok(), None));
             before.own.depth += 1;
         }
     }

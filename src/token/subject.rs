@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::catalog::Agent;
 use crate::crypto::Digest;
 use crate::oauth::{
-    ActChain, ClientId, Confirmation, Generation, Jti, MayAct, Resource, RuleName, Scopes, ScopesOnApi, SingleUse, Subject,
-    TaskId, Time, Txn,
+    ActChain, ClientId, Confirmation, ExchangeMode, Generation, Jti, MayAct, Resource, RuleName, Scopes, ScopesOnApi, SingleUse,
+    Subject, TaskId, Time, Txn,
 };
 use crate::trust::SubjectKind;
 
@@ -98,6 +98,8 @@ pub struct IssuedClaims {
     /// The trust rule that vouched first: for the subject token of the first hop, or for the login of a client that asked for
     /// itself; none where a key or a secret was enough.
     pub trust: Option<RuleName>,
+    /// The mode of the exchange that issued it; none for a task token, and for one that an earlier version issued.
+    pub basis: Option<ExchangeMode>,
     /// The authority that it gives: scopes by API; for a task token, the most that may be held in the task.
     pub held: Vec<ScopesOnApi>,
     /// The least that was held on every API of the chain so far, its own hop included.
