@@ -115,6 +115,8 @@ fn ancestry(depth: u32) -> Ancestry {
         client: agents.last().unwrap().clone(),
         agents,
         kind: Some(SubjectKind::User),
+        trust: Some(rule.clone()),
+        basis: None,
         held: vec![held(1)],
         history: (0..depth).map(held).collect(),
         touched: vec!["pii".to_owned()],

@@ -55,6 +55,12 @@ pub const TOKEN_PATH: &str = "/token";
 /// The path of the introspection endpoint below the issuer identifier.
 pub const INTROSPECT_PATH: &str = "/introspect";
 
+/// The path below the issuer identifier at which one use of a token is decided on (AuthZEN Authorization API 1.0 §10.1).
+pub const EVALUATION_PATH: &str = "/access/v1/evaluation";
+
+/// The path below the issuer identifier at which several are.
+pub const EVALUATIONS_PATH: &str = "/access/v1/evaluations";
+
 /// The path of the revocation endpoint below the issuer identifier.
 pub const REVOKE_PATH: &str = "/revoke";
 

@@ -16,10 +16,12 @@ mod admit;
 mod dependencies;
 mod task_admission;
 mod issued;
+mod call;
 
 pub use active::{ActiveClient, LoginRefusal, require_active};
 pub use admit::{AskedFor, admit, presented_for};
 pub use admitted::{AdmittedExchange, CurrentActor};
+pub use call::{CallableToken, callable};
 pub use dependencies::{Dependencies, depend};
 pub use evidence::{
     INSTANCE_REMEMBERED, LIFETIME_MAX as EVIDENCE_LIFETIME_MAX, SKEW as EVIDENCE_SKEW, VouchedState, vouched_states,

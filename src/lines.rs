@@ -2,6 +2,7 @@
 //! than one stage.
 
 mod access;
+mod evaluate;
 mod exchange;
 mod introspect;
 mod login;
@@ -12,6 +13,7 @@ mod task;
 mod token;
 
 pub use access::show_access_token;
+pub use evaluate::{CallVerdict, evaluate};
 pub use introspect::introspect;
 pub use login::LineContext;
 pub use rate::RequestRates;

@@ -25,6 +25,7 @@ mod explain;
 mod reach;
 mod names;
 mod task;
+mod recheck;
 
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub use login::StepUp;
 pub use names::Comparison;
 pub use outcome::{Denial, DenialReason, Grant, IntentDenial, PolicyOutcome, ScopeDenial, TaskDenial, TaskGrant};
 pub use policies::Policies;
+pub use recheck::{CallDecision, recheck};
 pub use task::open;
 pub use vocabulary::{NameSort, NamesBySort, Vocabulary};
 

@@ -6,9 +6,11 @@ mod requested_token;
 mod exchange_request;
 mod task_request;
 mod token_query;
+mod evaluation_request;
 
 use std::fmt;
 
+pub use evaluation_request::{AskedEvaluation, EvaluationRequest};
 pub use exchange_request::ExchangeRequest;
 pub use form::{Form, FormReason};
 pub use requested_token::{RequestedToken, ScopeMode};
@@ -73,6 +75,8 @@ pub enum RequestReason {
     ForwardedMalformed(&'static str),
     /// The `authorization_details` of a request for a token.
     Intent(IntentReason),
+    /// The body is no JSON object of the form that is asked for, or is sent as something else.
+    Json,
     /// The details of a task.
     Task(DetailsReason),
 }
@@ -221,6 +225,9 @@ impl fmt::Display for RequestReason {
             ),
             Self::ForwardedMalformed(name) => write!(f, "{name} must be certificates as byte sequences by RFC 9440, 9 at most"),
             Self::Intent(reason) => reason.fmt(f),
+            Self::Json => {
+                f.write_str("the body must be a JSON object in the form of an access evaluation, sent as application/json")
+            }
             Self::Task(reason) => reason.fmt(f),
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::client_cert::Frontend;
 use crate::client::PROOF_ALGORITHMS;
 use crate::config::ASSERTION_ALGORITHMS;
-use crate::deployment::{CHALLENGE_PATH, Deployment};
+use crate::deployment::{CHALLENGE_PATH, Deployment, EVALUATION_PATH, EVALUATIONS_PATH};
 use crate::jose::Algorithm;
 use crate::lines::grant_types;
 use crate::mint::status_aggregation_uri;
@@ -18,6 +18,8 @@ use crate::trust::{SubjectKind, TrustKind};
 pub(super) struct Discovery {
     /// Authorization server metadata (RFC 8414 §2).
     pub(super) metadata: String,
+    /// Policy decision point metadata (AuthZEN Authorization API 1.0 §9).
+    pub(super) authzen: String,
 }
 
 /// The client authentication methods of every endpoint that takes clients.
@@ -93,6 +95,14 @@ struct Aliases {
     task_endpoint: String,
 }
 
+/// The metadata of a policy decision point (AuthZEN Authorization API 1.0 §9.1).
+#[derive(Serialize)]
+struct DecisionPoint<'a> {
+    policy_decision_point: &'a str,
+    access_evaluation_endpoint: String,
+    access_evaluations_endpoint: String,
+}
+
 /// The name of the profile by which identity assertion grants are taken.
 const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 
@@ -155,7 +165,14 @@ impl Discovery {
             tls_client_certificate_bound_access_tokens: frontend.certificates,
             mtls_endpoint_aliases: frontend.mtls_url.as_deref().map(|base| Aliases::of(base, &deployment.issuer.path())),
         };
-        Self { metadata: serde_json::to_string(&metadata).unwrap_or_default() }
+        let authzen = DecisionPoint {
+            policy_decision_point: deployment.issuer.as_str(),
+            access_evaluation_endpoint: deployment.issuer.join(EVALUATION_PATH),
+            access_evaluations_endpoint: deployment.issuer.join(EVALUATIONS_PATH),
+        };
+        let [metadata, authzen] =
+            [serde_json::to_string(&metadata), serde_json::to_string(&authzen)].map(Result::unwrap_or_default);
+        Self { metadata, authzen }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::oauth::ClientId;
 pub(super) struct Metrics {
     issued: AtomicU64,
     refused: [AtomicU64; ErrorCode::NAMES.len()],
+    evaluated: [AtomicU64; 2],
     too_many: TooMany,
     repeats: Repeats,
     connections: OnceLock<Arc<ConnectionPlaces>>,
@@ -31,6 +32,12 @@ impl Metrics {
         let counter =
             ErrorCode::NAMES.iter().position(|(_, known)| *known == code).and_then(|position| self.refused.get(position));
         counter.map(|counter| counter.fetch_add(1, Ordering::Relaxed));
+    }
+
+    /// A use of a token was decided on.
+    pub(super) fn evaluated(&self, permitted: bool) {
+        let [denied, granted] = &self.evaluated;
+        if permitted { granted } else { denied }.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The requests that were granted and not needed.
@@ -56,6 +63,11 @@ impl Metrics {
         for ((error, _), counter) in ErrorCode::NAMES.iter().zip(&self.refused) {
             let count = counter.load(Ordering::Relaxed);
             let _ = writeln!(text, "countersign_requests_refused_total{{error=\"{error}\"}} {count}");
+        }
+        text.push_str("# TYPE countersign_evaluations_total counter\n");
+        for (decision, counter) in ["false", "true"].iter().zip(&self.evaluated) {
+            let count = counter.load(Ordering::Relaxed);
+            let _ = writeln!(text, "countersign_evaluations_total{{decision=\"{decision}\"}} {count}");
         }
         text.push_str("# TYPE countersign_keys_parsed_total counter\n");
         let _ = writeln!(text, "countersign_keys_parsed_total {}", keys_parsed());

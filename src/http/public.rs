@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod error_response;
+mod evaluation;
 mod form;
 mod ledger;
 mod origin;
@@ -16,7 +17,9 @@ use serde_json::json;
 
 use super::plain::{plain, reading};
 use super::state::AppState;
-use crate::deployment::{CHALLENGE_PATH, INTROSPECT_PATH, REVOKE_PATH, TASKS_PATH, TOKEN_PATH};
+use crate::deployment::{
+    CHALLENGE_PATH, EVALUATION_PATH, EVALUATIONS_PATH, INTROSPECT_PATH, REVOKE_PATH, TASKS_PATH, TOKEN_PATH,
+};
 
 /// An endpoint of the public listener.
 pub struct PublicEndpoint {
@@ -51,6 +54,7 @@ const fn open(method: &'static str, path: &'static str, route: fn(usize) -> Rout
 
 const LEDGER: &str = "/ledger/";
 const OAUTH_METADATA: &str = "/.well-known/oauth-authorization-server";
+const AUTHZEN_METADATA: &str = "/.well-known/authzen-configuration";
 const OPENID_METADATA: &str = "/.well-known/openid-configuration";
 
 const fn ledger(path: &'static str, takes: Takes) -> PublicEndpoint {
@@ -59,10 +63,12 @@ const fn ledger(path: &'static str, takes: Takes) -> PublicEndpoint {
 }
 
 /// Every endpoint of the public listener: there are no other routes.
-pub const ENDPOINTS: [PublicEndpoint; 16] = [
+pub const ENDPOINTS: [PublicEndpoint; 19] = [
     client("POST", TOKEN_PATH, |_| web::post().to(endpoints::token)),
     client("POST", INTROSPECT_PATH, |_| web::post().to(endpoints::introspect)),
     client("POST", REVOKE_PATH, |_| web::post().to(endpoints::revoke)),
+    client("POST", EVALUATION_PATH, |_| web::post().to(evaluation::one)),
+    client("POST", EVALUATIONS_PATH, |_| web::post().to(evaluation::many)),
     client("POST", TASKS_PATH, |_| web::post().to(tasks::open)),
     client("POST", "/tasks/{id}/{action}", |_| web::post().to(tasks::act)),
     client("GET", "/tasks/{id}", |_| reading().to(tasks::look)),
@@ -72,6 +78,7 @@ pub const ENDPOINTS: [PublicEndpoint; 16] = [
     open("*", "/authorize", |_| web::to(authorize)),
     open("GET", OAUTH_METADATA, |_| reading().to(metadata)),
     open("GET", OPENID_METADATA, |_| reading().to(metadata)),
+    open("GET", AUTHZEN_METADATA, |_| reading().to(authzen)),
     open("GET", "/status/{list}", |_| reading().to(status::list)),
     open("GET", "/status", |_| reading().to(status::aggregation)),
     ledger("/ledger/proof/{jti}", Takes::AccessToken),
@@ -103,7 +110,7 @@ impl PublicEndpoint {
     fn serve(&self, config: &mut ServiceConfig, path: &str) {
         let address = match self.path {
             // RFC 8414 §3.1: the issuer's path stands behind it.
-            OAUTH_METADATA | OPENID_METADATA => format!("{}{path}", self.path),
+            OAUTH_METADATA | OPENID_METADATA | AUTHZEN_METADATA => format!("{}{path}", self.path),
             below => format!("{path}{below}"),
         };
         let route = (self.route)(path.len() + LEDGER.len());
@@ -118,6 +125,11 @@ impl PublicEndpoint {
 /// `[/path]/.well-known/openid-configuration` (RFC 8414 §3.1, §5).
 async fn metadata(state: Data<AppState>) -> HttpResponse {
     cacheable("application/json", state.snapshot().discovery.metadata.clone())
+}
+
+/// `GET /.well-known/authzen-configuration[/path]` (AuthZEN Authorization API 1.0 §9).
+async fn authzen(state: Data<AppState>) -> HttpResponse {
+    cacheable("application/json", state.snapshot().discovery.authzen.clone())
 }
 
 /// `GET /jwks`, `GET /.well-known/jwks.json`.
@@ -165,11 +177,12 @@ async fn not_yet() -> HttpResponse {
 }
 
 async fn post_only(request: HttpRequest) -> HttpResponse {
+    let wanted = if request.path().contains("/access/v1/") { "application/json" } else { "application/x-www-form-urlencoded" };
     let state = request.app_data::<Data<AppState>>().filter(|_| request.path().ends_with(TOKEN_PATH));
     if let Some(answer) = state.and_then(|state| origin::preflight(&request, &state.deployment().origins)) {
         return answer;
     }
     plain(StatusCode::METHOD_NOT_ALLOWED)
         .insert_header((header::ALLOW, "POST"))
-        .body("this endpoint takes POST with application/x-www-form-urlencoded\n")
+        .body(format!("this endpoint takes POST with {wanted}\n"))
 }

@@ -122,7 +122,7 @@ fn of_our_own(
     held_by(id, own, rules.catalog).next().map(|_| ExchangeMode::OnBehalfOf).ok_or(AdmissionReason::Presenter)
 }
 
-fn continues(id: &ClientId, own: &IssuedClaims, chain: &ActChain, issuer: &Issuer) -> bool {
+pub(super) fn continues(id: &ClientId, own: &IssuedClaims, chain: &ActChain, issuer: &Issuer) -> bool {
     own.client == *id || acts(id, chain, issuer)
 }
 

@@ -155,6 +155,8 @@ fn ancestry(
         client: exchange.client().agent().id.clone(),
         agents: common::agents(exchange),
         kind: exchange.subject().kind(),
+        trust: exchange.subject().trust().cloned(),
+        basis: Some(exchange.mode()),
         held: grant.held().to_vec(),
         history: history(exchange, grant),
         touched: grant.touched().to_vec(),

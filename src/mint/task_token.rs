@@ -168,6 +168,8 @@ fn ancestry(
         client: grant.holder().clone(),
         agents: common::agents(exchange),
         kind: subject.kind(),
+        trust: subject.trust().cloned(),
+        basis: None,
         held: grant.authority().to_vec(),
         history: before.map(|own| own.history.clone()).unwrap_or_default(),
         touched: before.map(|own| own.touched.clone()).unwrap_or_default(),

@@ -126,6 +126,12 @@ impl ActChain {
         if claims { Err(ActReason::Ours) } else { Ok(()) }
     }
 
+    /// The running copy of the current actor, as attested.
+    pub fn instance(&self) -> Option<String> {
+        let members = Members::read(&self.current()?.members).ok()?;
+        members.text("instance").ok().flatten().map(std::borrow::Cow::into_owned)
+    }
+
     /// The nested `act` claim; none for an empty chain.
     pub fn to_claim(&self) -> Option<String> {
         self.0.iter().rev().fold(None, |inner, actor| Some(actor.enclosing(inner.as_deref())))

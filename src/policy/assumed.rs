@@ -192,10 +192,9 @@ impl AssumedRequest {
         rule
     }
 
-    /// The rule that vouches for the subject token, which one of this server has none of.
+    /// The rule that vouched first: that of the subject, where the request does not name it.
     fn trust(&self) -> &str {
-        let first = ["delegation", "impersonation", "self"].contains(&self.basis());
-        self.text(Attribute::Trust).unwrap_or(if first { self.rule() } else { "" })
+        self.text(Attribute::Trust).unwrap_or_else(|| self.rule())
     }
 
     fn chain(&self) -> Vec<Cow<'_, str>> {

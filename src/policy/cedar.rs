@@ -135,6 +135,11 @@ impl RequestTemplate {
         self.slice.used.contains(Attribute::Acr) || self.slice.used.contains(Attribute::AuthAge)
     }
 
+    /// The attributes that a policy that could apply reads.
+    pub(super) fn used(&self) -> UsedAttributes {
+        self.slice.used
+    }
+
     /// Decides. A context built for another scope of the same request is taken over where no policy could tell the difference.
     pub(super) fn decide(&self, request: &impl PolicyInput, on: ScopeContext<'_>, shared: &mut SharedContext) -> PolicyDecision {
         self.response(request, on, shared).map_or_else(PolicyDecision::unanswerable, |response| PolicyDecision::of(&response))

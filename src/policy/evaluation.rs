@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::annotations::PermitTerms;
 use super::cedar::{Action, PolicyDecision, SharedContext};
-use super::context::ScopeContext;
+use super::context::{Attribute, PolicyValue, ScopeContext, UsedAttributes};
 use super::input::PolicyInput;
 use super::outcome::{Denial, DenialReason, Explanation, PolicyOutcome, merge};
 use super::policies::{Policies, RequestResource};
@@ -24,6 +24,8 @@ pub(super) struct Evaluation<'a, I> {
     asked: bool,
     /// True once one was put that policies answer by how the subject logged in.
     reads_login: bool,
+    /// The attributes that policies read of what was not permitted.
+    read: UsedAttributes,
     /// The policies that stood in the way.
     pub(super) explanation: Explanation,
     /// True where the presenting of the actor's credential was refused where the exchange itself was permitted.
@@ -46,6 +48,7 @@ impl<'a, I: PolicyInput> Evaluation<'a, I> {
             action,
             asked: false,
             reads_login: false,
+            read: UsedAttributes::default(),
             explanation: Explanation::default(),
             presenting_refused: false,
             deciding: Vec::new(),
@@ -109,15 +112,44 @@ impl<'a, I: PolicyInput> Evaluation<'a, I> {
         let principal = if action.is_of_actor() { self.context.acting() } else { self.context.client() };
         let template = self.policies.template(action, principal, resource);
         self.reads_login |= template.as_ref().is_some_and(|template| template.reads_login());
+        let read = template.as_ref().map(|template| template.used()).unwrap_or_default();
         let decision =
             template.map_or_else(PolicyDecision::unanswerable, |template| template.decide(&self.context, on, &mut self.shared));
         let decision = self.policies.counted(decision, self.context.now());
         if decision.allowed {
             return Some(decision.deciding);
         }
+        self.read = self.read.and(read);
         let forbade = if decision.permitted_but_erred { Vec::new() } else { decision.deciding };
         self.explanation.add(decision.erred, forbade);
         None
+    }
+}
+
+/// The attributes that whoever asks can give: by a login, a proof, a task or an attestation.
+const OWN: [Attribute; 7] = [
+    Attribute::Instance,
+    Attribute::Task,
+    Attribute::Purpose,
+    Attribute::Acr,
+    Attribute::Amr,
+    Attribute::AuthAge,
+    Attribute::Binding,
+];
+
+impl<I: PolicyInput> Evaluation<'_, I> {
+    /// The attributes that policies read of what was not permitted, and that the request leaves empty though it could give them.
+    pub(super) fn missing(&self, api: &Api, scope: &Scope) -> Vec<&'static str> {
+        let Some(info) = api.scopes.get(scope) else { return Vec::new() };
+        let is_empty = |attribute: &Attribute| match self.context.value(*attribute, ScopeContext { api, info }) {
+            PolicyValue::Text(text) => text.is_empty() || text == "none",
+            PolicyValue::Name(name) => name.is_empty(),
+            PolicyValue::Set(members) => members.is_empty(),
+            PolicyValue::Number(number) => number == i64::MAX,
+            _ => false,
+        };
+        let read = OWN.into_iter().filter(|attribute| self.read.contains(*attribute));
+        read.filter(is_empty).map(Attribute::as_str).collect()
     }
 }
 

@@ -118,10 +118,7 @@ pub(super) fn ways_around(forbid: &PolicyForm<'_>, permits: &[PolicyForm<'_>], v
     let by_depth = around_by_depth(forbid, vocabulary.depth_max, |depth| {
         opened(meeting(), |permit| permit.may_apply_in_any(&[("context.depth", depth.clone())]))
     });
-    let by_step = around_by_step(forbid, vocabulary, || {
-        opened(meeting(), |permit| permit.may_apply_in_any(&[("context.trust", Datum::Text(String::new()))]))
-    });
-    by_mode.into_iter().chain(by_hand_over).chain(by_depth).chain(by_step).collect()
+    by_mode.into_iter().chain(by_hand_over).chain(by_depth).collect()
 }
 
 /// The id of the first of these permits that lets it through.
@@ -164,24 +161,6 @@ fn around_by_depth(forbid: &PolicyForm<'_>, depth_max: u32, open: impl Fn(&Datum
     Some(format!(
         "it forbids nothing at depth {depth}, where {permit} permits: one more hop goes around it; leave depth out, or say \
          @allow_bypass(\"why\")"
-    ))
-}
-
-/// A trust rule vouches at the first hop alone, and a `derive` step leads there at the second.
-fn around_by_step(forbid: &PolicyForm<'_>, vocabulary: &Vocabulary, open: impl Fn() -> Option<String>) -> Option<String> {
-    let own = [("context.trust", Datum::Text(String::new()))];
-    if !reads(&forbid.json, "context.trust") || forbid.may_apply_in_any(&own) || !forbid.may_apply_in_any(&[]) {
-        return None;
-    }
-    let resource = forbid.policy.head.resource.as_deref();
-    let leads = |to: &str, api: &str| {
-        resource.is_none_or(|wanted| [format!("Scope::{to:?}"), format!("Api::{api:?}")].iter().any(|it| it == wanted))
-    };
-    let step = vocabulary.steps.iter().find(|step| leads(&step.to, &step.to_api))?;
-    let (permit, from, to) = (open()?, &step.from, &step.to);
-    Some(format!(
-        "context.trust is empty from the second hop on, where {permit} permits, and a derive step leads from {from} to {to}; \
-         read context.subject.rule, which holds at every hop, or say @allow_bypass(\"why\")"
     ))
 }
 

@@ -9,7 +9,8 @@ use super::intent::{StatedIntent, settled_purpose};
 use crate::binding::SenderConstraint;
 use crate::catalog::Agent;
 use crate::lifecycle::AdmittedExchange;
-use crate::oauth::{ClientId, Intent, Issuer, Time};
+use crate::oauth::{ActChain, ClientId, Intent, Issuer, Subject, Time};
+use crate::token::Authentication;
 use crate::trust::SubjectKind;
 
 /// The part of the context that is the same for every scope of a request.
@@ -47,14 +48,8 @@ impl<'a> RequestContext<'a> {
         Self { actor: holder.as_str(), purpose, ..self }
     }
 
-    /// Empty where the token of a foreign subject does not say: it is not an agent for that.
     fn subject_kind(&self) -> &'static str {
-        match self.admitted.subject().kind() {
-            None if self.admitted.subject().subject().rule().is_some() => "",
-            None => "agent",
-            Some(SubjectKind::User) => "user",
-            Some(SubjectKind::Workload) => "workload",
-        }
+        kind_name(self.admitted.subject().kind(), self.admitted.subject().subject())
     }
 
     /// The context as if the subject had logged in with that authentication context, or that many seconds ago.
@@ -68,12 +63,7 @@ impl<'a> RequestContext<'a> {
     }
 
     fn chain(&self) -> PolicyValue<'a> {
-        let ours = self.issuer.as_str();
-        let named = self.admitted.chain().iter().map(|actor| match actor.iss() == ours {
-            true => Cow::Borrowed(actor.sub()),
-            false => Cow::Owned(format!("{}|{}", actor.iss(), actor.sub())),
-        });
-        PolicyValue::Set(named.collect())
+        named_chain(self.admitted.chain(), self.issuer)
     }
 
     /// Seconds since the subject authenticated; the greatest number when that is not known, older than any policy admits.
@@ -81,8 +71,32 @@ impl<'a> RequestContext<'a> {
         if let (_, Some(age)) = self.login {
             return age;
         }
-        let since = |at| i64::try_from(self.now.since(at).as_secs()).unwrap_or(i64::MAX);
-        self.admitted.subject().authentication().time.map_or(i64::MAX, since)
+        age(self.admitted.subject().authentication(), self.now)
+    }
+}
+
+/// Seconds between an authentication and `now`; the greatest number where that is not known.
+pub(super) fn age(authentication: &Authentication, now: Time) -> i64 {
+    let since = |at| i64::try_from(now.since(at).as_secs()).unwrap_or(i64::MAX);
+    authentication.time.map_or(i64::MAX, since)
+}
+
+/// The members of a chain: agents by their ids, foreign actors with their issuers.
+pub(super) fn named_chain<'a>(chain: &'a ActChain, issuer: &Issuer) -> PolicyValue<'a> {
+    let named = chain.iter().map(|actor| match actor.iss() == issuer.as_str() {
+        true => Cow::Borrowed(actor.sub()),
+        false => Cow::Owned(format!("{}|{}", actor.iss(), actor.sub())),
+    });
+    PolicyValue::Set(named.collect())
+}
+
+/// The kind of a subject. Empty where the token of a foreign one does not say: it is not an agent for that.
+pub(super) fn kind_name(kind: Option<SubjectKind>, subject: &Subject) -> &'static str {
+    match kind {
+        None if subject.rule().is_some() => "",
+        None => "agent",
+        Some(SubjectKind::User) => "user",
+        Some(SubjectKind::Workload) => "workload",
     }
 }
 
@@ -139,7 +153,7 @@ impl PolicyInput for RequestContext<'_> {
             Attribute::Binding => PolicyValue::Text(self.constraint.as_str()),
             Attribute::Approved => PolicyValue::Flag(self.approved),
             Attribute::Basis => PolicyValue::Text(admitted.mode().as_str()),
-            Attribute::Trust => PolicyValue::Text(admitted.subject().rule().map_or("", |rule| rule.as_str())),
+            Attribute::Trust => PolicyValue::Text(admitted.subject().trust().map_or("", |rule| rule.as_str())),
         }
     }
 

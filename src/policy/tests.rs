@@ -130,6 +130,8 @@ fn held(pairs: &[(&str, &str)]) -> Vec<ScopesOnApi> {
 fn own(held: Vec<ScopesOnApi>, history: Vec<ScopesOnApi>) -> Origin {
     Origin::Own(IssuedClaims {
         kind: Some(crate::trust::SubjectKind::User),
+        trust: RuleName::parse("acme-idp").ok(),
+        basis: None,
         jti: Jti::parse("01939b5e-0000-7000-8000-000000000001").unwrap(),
         txn: Txn::parse("01939b5e-0000-7000-8000-000000000002").unwrap(),
         depth: 1,

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{AgentKind, Api, Catalog, Derive, Destination, ScopeEffect};
+use crate::catalog::{AgentKind, Catalog, Destination, ScopeEffect};
 use crate::oauth::{ConfirmationMethod, ExchangeMode};
 use crate::trust::{SET, SubjectKind, TrustRule};
 
@@ -99,14 +99,6 @@ impl NamesBySort {
     }
 }
 
-/// One `derive` step: the API and the scope that it begins at, and those that it leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DeriveStep {
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) to_api: String,
-}
-
 /// All names that policies are compared with.
 #[derive(Clone, Debug, Default)]
 pub struct Vocabulary {
@@ -114,7 +106,6 @@ pub struct Vocabulary {
     recorded: NamesBySort,
     /// The team of each agent.
     pub(super) teams: BTreeMap<String, String>,
-    pub(super) steps: Vec<DeriveStep>,
     /// The most hops that a chain has.
     pub(super) depth_max: u32,
 }
@@ -242,7 +233,7 @@ impl Vocabulary {
             }
         }
         let teams = catalog.agents().map(|agent| (agent.id.to_string(), agent.team.clone())).collect();
-        Self { names, recorded, teams, steps: steps(catalog), depth_max }
+        Self { names, recorded, teams, depth_max }
     }
 
     /// The names that the configuration has.
@@ -282,18 +273,6 @@ impl Vocabulary {
         let named = domain.sort().into_iter().flat_map(|sort| self.names.of(sort)).map(String::as_str);
         domain.words().into_iter().filter(|word| !word.is_empty()).chain(named)
     }
-}
-
-fn steps(catalog: &Catalog) -> Vec<DeriveStep> {
-    let of_api = |api: &std::sync::Arc<Api>| {
-        let step = |derive: &Derive| DeriveStep {
-            from: format!("{} {}", derive.from_api, derive.from_scope),
-            to: format!("{} {}", api.id, derive.to),
-            to_api: api.id.to_string(),
-        };
-        api.derive.iter().map(step).collect::<Vec<_>>()
-    };
-    catalog.apis().flat_map(of_api).collect()
 }
 
 /// True where `text` is the pieces in their order with anything between each two.

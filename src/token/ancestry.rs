@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{IssuedClaims, TaskMembership};
 use crate::crypto::{Digest, SealKey};
 use crate::oauth::{
-    ActChain, ClientId, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId, Time, Txn,
+    ActChain, ClientId, ExchangeMode, Generation, GenerationKey, Jti, Resource, RuleName, Scopes, ScopesOnApi, Subject, TaskId,
+    Time, Txn,
 };
 use crate::trust::SubjectKind;
 
@@ -81,6 +82,10 @@ struct PackedAncestry<'a> {
     generations: Vec<([u8; 16], u64)>,
     #[serde(borrow)]
     task: Option<PackedMembership<'a>>,
+    /// The trust rule that vouched first, where it is another than that of the subject. Ancestries of before end in front of it.
+    trust: Option<&'a str>,
+    /// The mode of the exchange.
+    basis: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,7 +126,9 @@ impl Ancestry {
             return Err(AncestryReason);
         }
         let sealed = URL_SAFE_NO_PAD.decode(claim).map_err(|_| AncestryReason)?;
-        let plain = key.open(&context(kind, jti), &sealed).map_err(|_| AncestryReason)?;
+        let mut plain = key.open(&context(kind, jti), &sealed).map_err(|_| AncestryReason)?;
+        // One of before may end with its last member and without padding: zeros read as no further ones.
+        plain.extend([0; 2]);
         let (packed, _padding) = postcard::take_from_bytes::<PackedAncestry<'_>>(&plain).map_err(|_| AncestryReason)?;
         packed.unpacked(jti).ok_or(AncestryReason)
     }
@@ -144,6 +151,8 @@ impl Ancestry {
             details: self.own.details.map(|details| details.0),
             generations: self.own.generations.iter().map(|generation| (generation.key.0, generation.number)).collect(),
             task: self.own.task.as_ref().map(packed_task),
+            trust: self.own.trust.as_ref().filter(|trust| self.subject.rule() != Some(trust)).map(RuleName::as_str),
+            basis: self.own.basis.map(ExchangeMode::as_str),
         }
     }
 }
@@ -154,6 +163,7 @@ impl PackedAncestry<'_> {
             Some(rule) => Subject::of_sealed(RuleName::parse(rule).ok()?, self.id),
             None => Subject::agent(&ClientId::parse(self.id).ok()?),
         };
+        let trust = self.trust.or(self.rule).map(RuleName::parse).transpose().ok()?;
         let generation = |(key, number)| Generation { key: GenerationKey(key), number };
         let own = IssuedClaims {
             jti,
@@ -162,6 +172,8 @@ impl PackedAncestry<'_> {
             client: ClientId::parse(self.client).ok()?,
             agents: self.agents.into_iter().map(|agent| ClientId::parse(agent).ok()).collect::<Option<_>>()?,
             kind: self.rule.map(|_| if self.person { SubjectKind::User } else { SubjectKind::Workload }),
+            trust,
+            basis: self.basis.and_then(|name| ExchangeMode::ALL.into_iter().find(|mode| mode.as_str() == name)),
             held: unpacked_held(self.held)?,
             history: unpacked_held(self.history)?,
             touched: self.touched.into_iter().map(str::to_owned).collect(),
@@ -249,6 +261,8 @@ mod tests {
                 client: ClientId::parse("agent-0").unwrap(),
                 agents: vec![ClientId::parse("agent-0").unwrap()],
                 kind: Some(SubjectKind::User),
+                trust: Some(RuleName::parse("idp").unwrap()),
+                basis: Some(ExchangeMode::Delegation),
                 held: vec![held.clone()],
                 history: vec![held],
                 touched: vec!["pii".into()],
@@ -282,6 +296,42 @@ mod tests {
         let after = Ancestry::open(&key, AncestryKind::Access, before.own.jti, &before.seal(&key, AncestryKind::Access).unwrap())
             .unwrap();
         assert_eq!(format!("{before:?}"), format!("{after:?}"));
+    }
+
+    /// The trust rule is that of the subject; or another, where an agent traded its own attestation.
+    #[test]
+    fn who_vouched_first_is_known_at_every_hop() {
+        let key = SealKey::new(&[7; 32]).unwrap();
+        let rule = |name| RuleName::parse(name).ok();
+        for (subject, trust) in [
+            (Subject::of_sealed(rule("idp").unwrap(), "alice"), rule("idp")),
+            (Subject::agent(&ClientId::parse("agent-0").unwrap()), rule("spiffe")),
+            (Subject::agent(&ClientId::parse("agent-0").unwrap()), None),
+        ] {
+            let mut before = ancestry(2);
+            (before.subject, before.own.trust) = (subject, trust.clone());
+            let sealed = before.seal(&key, AncestryKind::Access).unwrap();
+            assert_eq!(Ancestry::open(&key, AncestryKind::Access, before.own.jti, &sealed).unwrap().own.trust, trust);
+        }
+    }
+
+    /// Tokens that were issued before it stood there are read, whether or not padding follows their last member.
+    #[test]
+    fn an_ancestry_of_before_is_read() {
+        let key = SealKey::new(&[7; 32]).unwrap();
+        let mut before = ancestry(3);
+        before.own.basis = None;
+        for padded in [false, true] {
+            let mut plain = postcard::to_allocvec(&before.packed()).unwrap();
+            assert_eq!([plain.pop(), plain.pop()], [Some(0); 2], "no other rule than the subject's, and no mode");
+            if padded {
+                plain.resize(plain.len().next_multiple_of(PADDING), 0);
+            }
+            let sealed = key.seal(&context(AncestryKind::Access, before.own.jti), &plain).unwrap();
+            let opened = Ancestry::open(&key, AncestryKind::Access, before.own.jti, &URL_SAFE_NO_PAD.encode(sealed)).unwrap();
+            assert_eq!((opened.own.trust, opened.own.basis), (RuleName::parse("idp").ok(), None));
+            before.own.depth += 1;
+        }
     }
 
     #[test]

@@ -244,6 +244,11 @@ impl VerifiedIssued {
         &self.own
     }
 
+    /// The subject's attributes, as they were sealed into it.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.attributes
+    }
+
     /// `iat`.
     pub fn issued_at(&self) -> Time {
         self.issued_at

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::catalog::Agent;
 use crate::crypto::Digest;
 use crate::oauth::{
-    ActChain, ClientId, Confirmation, Generation, Jti, MayAct, Resource, RuleName, Scopes, ScopesOnApi, SingleUse, Subject,
-    TaskId, Time, Txn,
+    ActChain, ClientId, Confirmation, ExchangeMode, Generation, Jti, MayAct, Resource, RuleName, Scopes, ScopesOnApi, SingleUse,
+    Subject, TaskId, Time, Txn,
 };
 use crate::trust::SubjectKind;
 
@@ -95,6 +95,11 @@ pub struct IssuedClaims {
     pub agents: Vec<ClientId>,
     /// The kind of party that the trust rule vouched for at the first hop; none for an agent.
     pub kind: Option<SubjectKind>,
+    /// The trust rule that vouched first: for the subject token of the first hop, or for the login of a client that asked for
+    /// itself; none where a key or a secret was enough.
+    pub trust: Option<RuleName>,
+    /// The mode of the exchange that issued it; none for a task token, and for one that an earlier version issued.
+    pub basis: Option<ExchangeMode>,
     /// The authority that it gives: scopes by API; for a task token, the most that may be held in the task.
     pub held: Vec<ScopesOnApi>,
     /// The least that was held on every API of the chain so far, its own hop included.
@@ -204,6 +209,11 @@ impl VerifiedSubject {
             Origin::User { rule, .. } | Origin::Attestation { rule, .. } | Origin::IdJag { rule, .. } => Some(rule),
             Origin::Client { rule } => rule.as_ref(),
         }
+    }
+
+    /// The trust rule that vouched first, at whatever hop it is asked about.
+    pub fn trust(&self) -> Option<&RuleName> {
+        self.own().map_or_else(|| self.rule(), |own| own.trust.as_ref())
     }
 
     /// The kind of party that it is about, by the trust rule that vouched first; none for an agent.

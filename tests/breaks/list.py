@@ -721,4 +721,15 @@ BREAKS = {
         one("intent-form", "a number that no double holds is let through",
             "hostile_texts_are_refused_or_have_one_form", "src/json/canonical.rs", "if exact(&value) {", "if true {"),
     ],
+    "What is known of a token in use": [
+        wire("call-stranger", "a stranger is told whether another's token may be used",
+             "a_use_is_decided_for_holder_and_api_and_strangers_learn_nothing", "src/lifecycle/call.rs",
+             "if !(concerned || continues(", "if false && !(concerned || continues("),
+        wire("call-dead", "a token that has ended may be used",
+             "a_use_is_decided_for_holder_and_api_and_strangers_learn_nothing", "src/lifecycle/call.rs",
+             "    alive(rules.state, &own.generations, rules.now).map_err(AdmissionReason::NotAlive)?;\n", ""),
+        one("trust-later", "who vouched first is not known at the second hop",
+            "at_the_second_hop_who_vouched_is_known_and_what_is_not_is_empty_or_the_greatest_number", "src/token/subject.rs",
+            "self.own().map_or_else(|| self.rule(), |own| own.trust.as_ref())", "self.rule()"),
+    ],
 }

@@ -2,6 +2,7 @@
 //! every kind of credential, and gives one answer per kind. The endpoints are those that the server has routes for.
 
 mod attested;
+mod calls;
 mod certificates;
 mod groups;
 mod hidden;
@@ -126,7 +127,7 @@ fn every_endpoint_of_clients_answers_every_kind_of_credential_alike() {
             cells += 1;
         }
     }
-    assert_eq!(cells, (KINDS.len() + certificates::KINDS.len() + attested::KINDS.len()) * 9);
+    assert_eq!(cells, (KINDS.len() + certificates::KINDS.len() + attested::KINDS.len()) * 11);
     let refusals = Ledger::read(&site.fixture.data).refusals();
     assert!(!refusals.is_empty(), "who logged in and showed a bad proof is recorded");
     for refusal in refusals {
@@ -168,10 +169,22 @@ fn parameters(site: &Site, agent: &str, path: &str) -> Vec<(&'static str, String
             vec![("authorization_details", json!([{ "type": "task", "authority": [pair], "heartbeat": 3600 }]).to_string())]
         }
         "/introspect" | "/revoke" => return vec![("token", "-".to_owned())],
+        "/access/v1/evaluation" | "/access/v1/evaluations" => {
+            return vec![("json", evaluation("-", "ann", "contacts.read").to_string())];
+        }
         "/tasks/{id}" | "/tasks/{id}/{action}" => return Vec::new(),
         new => panic!("{new} has no expectations here"),
     };
     [subject(), more].concat()
+}
+
+/// The question whether `token` of `subject` may be used for `scope` of the CRM.
+pub fn evaluation(token: &str, subject: &str, scope: &str) -> Value {
+    json!({
+        "subject": { "type": "user", "id": subject, "properties": { "token": token } },
+        "action": { "name": scope },
+        "resource": { "type": "api", "id": CRM },
+    })
 }
 
 /// A new task of that agent, which proves a key.
@@ -189,14 +202,23 @@ pub fn open_task(site: &Site, agent: &str) -> String {
 
 /// Sends a request to `door` with these credentials.
 pub fn ask(site: &Site, door: &Door, shown: &Shown) -> Reply {
-    let parameters: Vec<(&str, &str)> =
-        door.parameters.iter().chain(&shown.parameters).map(|(name, value)| (*name, value.as_str())).collect();
+    let json = door.parameters.iter().find(|(name, _)| *name == "json");
+    let parameters: Vec<(&str, &str)> = door
+        .parameters
+        .iter()
+        .chain(&shown.parameters)
+        .filter(|(name, _)| *name != "json")
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     let body = form(&parameters);
     let headers: String = shown.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let (public, method, path) = (site.public, door.method, &door.path);
     let head = format!("HTTP/1.1\r\nhost: {public}\r\nconnection: close\r\n{headers}");
-    let request = match method {
-        "GET" => format!("GET {path}?{body} {head}\r\n"),
+    let request = match (json, method) {
+        (Some((_, json)), _) => {
+            format!("{method} {path}?{body} {head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{json}", json.len())
+        }
+        (None, "GET") => format!("GET {path}?{body} {head}\r\n"),
         _ => format!(
             "{method} {path} {head}content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()

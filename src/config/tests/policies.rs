@@ -177,10 +177,6 @@ fn what_may_surprise_is_warned_of() {
         (format!("{forbid} when {{ context.depth == 1 && {person} }};"), "at depth 2, where reads permits"),
         (format!("{forbid} when {{ context.depth < 3 }};"), "at depth 3, where reads permits"),
         (
-            format!("{forbid} when {{ context.trust == \"acme-idp\" }};"),
-            "derive step leads from https://assistant.example lookup to https://crm.example contacts.read",
-        ),
-        (
             format!(
                 "permit (principal == Agent::\"orchestrator\", action == Action::\"impersonate\", resource is Scope);\n{forbid};"
             ),

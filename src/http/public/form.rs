@@ -1,4 +1,4 @@
-//! Reading a request of any endpoint that takes forms from clients, and handing it to its line.
+//! Reading a request of any endpoint that takes forms or JSON from clients, and handing it to its line.
 
 use std::time::Duration;
 
@@ -45,11 +45,11 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// Hands the request that `read` reads to `line`, and answers: with what `answer` makes of the outcome, or with the refusal of
 /// whoever refuses first. An address of which too many strangers were refused waits before anything is read. The clock is read
 /// once more after the request was read: slow bytes buy no time.
-pub(super) async fn handle<T>(
+pub(super) async fn handle<B, T>(
     visitor: Visitor<'_>,
     state: &AppState,
-    read: impl Future<Output = Result<(Form, Credentials), ExchangeError>>,
-    line: impl AsyncFnOnce(LineContext<'_>, &Form) -> Result<T, RefusedRequest>,
+    read: impl Future<Output = Result<(B, Credentials), ExchangeError>>,
+    line: impl AsyncFnOnce(LineContext<'_>, &B) -> Result<T, RefusedRequest>,
     answer: impl FnOnce(T, LineContext<'_>) -> HttpResponse,
 ) -> HttpResponse {
     if let Err(seconds) = state.strangers.admit(visitor, state.now()) {
@@ -57,14 +57,14 @@ pub(super) async fn handle<T>(
     }
     let read = read.await;
     let now = state.now();
-    let (form, credentials) = match read {
+    let (body, credentials) = match read {
         Ok(read) => read,
         Err(reason) => return refuse(state, RefusedRequest::before_login(reason), None, (visitor, now)).await,
     };
     let deployment = state.deployment();
     let (deployment, commit, rates) = (&*deployment, state.commit(), &state.rates);
     let context = LineContext { deployment, commit, credentials: &credentials, rates, now };
-    match line(context, &form).await {
+    match line(context, &body).await {
         Ok(outcome) => {
             visitor.proved();
             with_nonce(answer(outcome, context), context)
@@ -118,6 +118,25 @@ pub(super) async fn read_query(request: &HttpRequest, state: &AppState) -> Resul
     }
     let credentials = credentials(request, &form, state)?;
     Ok((form, credentials))
+}
+
+/// The JSON in the body, as it was written, and the credentials of the client: in the headers, or by an assertion in the query.
+pub(super) async fn read_json(
+    request: &HttpRequest,
+    payload: Payload,
+    state: &AppState,
+) -> Result<(String, Credentials), ExchangeError> {
+    let (_, credentials) = read_query(request, state).await?;
+    let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(ExchangeError::Request(RequestReason::Json));
+    }
+    let body = tokio::time::timeout(BODY, payload.to_bytes_limited(state.limits().body_bytes_max)).await;
+    let body = body.map_err(|_| ExchangeError::Form(FormReason::Slow))?.map_err(|_| ExchangeError::Form(FormReason::Length))?;
+    let body = body.map_err(|_| ExchangeError::Form(FormReason::Encoding))?;
+    let text = str::from_utf8(&body).map_err(|_| ExchangeError::Request(RequestReason::Json))?;
+    Ok((text.to_owned(), credentials))
 }
 
 /// Everything in the form, the headers and the connection that could prove a key or an identity.

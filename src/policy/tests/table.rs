@@ -338,10 +338,10 @@ fn policy_reads_what_the_request_is() {
 }
 
 #[test]
-fn what_is_not_known_is_empty_or_the_greatest_number() {
+fn at_the_second_hop_who_vouched_is_known_and_what_is_not_is_empty_or_the_greatest_number() {
     for condition in [
         r#"context.auth_age == 9223372036854775807 && context.acr == "" && context.amr.isEmpty()"#,
-        r#"context.trust == "" && context.chain.isEmpty()"#,
+        r#"context.trust == "acme-idp" && context.chain.isEmpty()"#,
         r#"context.subject.kind == "user" && context.subject.rule == "acme-idp""#,
         r#"context.depth == 2 && context.touched == ["notes"]"#,
     ] {

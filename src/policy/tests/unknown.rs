@@ -25,8 +25,7 @@ use Known::{Always, OrNone, OrNot};
 type Row = (&'static str, &'static str, Known);
 
 /// Every declaration of the schema with its attributes: name, type, and how it stands. That is so at every hop: how the subject
-/// authenticated, its kind and its tags are sealed into our own tokens and come back from there, while the trust rule is that of
-/// the token that is presented.
+/// authenticated, its kind, its tags and the trust rule that vouched first are in our own tokens and come back from there.
 const SCHEMA_ROWS: [(&str, &[Row]); 8] = [
     ("entity Agent in [Team] {", &[("owner", "String", Always), ("kind", "String", Always)]),
     (
@@ -111,7 +110,7 @@ fn every_attribute_of_the_schema_has_a_row() {
 fn least(catalog: &Catalog) -> AdmittedExchange {
     let mut origin = own(held(&[(CRM, "contacts.read")]), vec![]);
     if let Origin::Own(own) = &mut origin {
-        own.touched = vec![];
+        (own.touched, own.trust) = (vec![], None);
     }
     let told = subject(origin).told(Authentication::default(), vec![]);
     admitted(catalog, "orchestrator", told).without_instance()

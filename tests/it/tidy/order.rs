@@ -3,11 +3,17 @@
 use super::source::{Source, line, words};
 
 /// The files that see a whole line.
-const LINES: [&str; 5] =
-    ["src/lines/exchange.rs", "src/lines/introspect.rs", "src/lines/login.rs", "src/lines/revoke.rs", "src/lines/task.rs"];
+const LINES: [&str; 6] = [
+    "src/lines/evaluate.rs",
+    "src/lines/exchange.rs",
+    "src/lines/introspect.rs",
+    "src/lines/login.rs",
+    "src/lines/revoke.rs",
+    "src/lines/task.rs",
+];
 
 /// What only a line calls: the room and the function in it.
-const STAGES: [(&str, &str); 19] = [
+const STAGES: [(&str, &str); 21] = [
     ("lifecycle", "admit_task"),
     ("lifecycle", "change_task"),
     ("authority", "targets"),
@@ -25,6 +31,8 @@ const STAGES: [(&str, &str); 19] = [
     ("mint", "sign"),
     ("token", "verify_own"),
     ("lifecycle", "visible"),
+    ("lifecycle", "callable"),
+    ("policy", "recheck"),
     ("lifecycle", "revocation"),
     ("mint", "introspection_response"),
 ];
