@@ -80,7 +80,8 @@ fn part(words: &[&str]) {
     };
     let cost = match words[0] {
         "crypto" => floor::crypto(number(1) as u32, words[2] == "own", &sizes(3)),
-        "policy" => floor::cedar(),
+        "policy" => floor::cedar(scene::POLICIES),
+        "applying" => floor::cedar(scene::APPLYING),
         "commit" => floor::sqlite(Path::new(words[1]), number(2), &sizes(3)),
         "http" => floor::http(number(1) as u16, number(2)),
         other => panic!("no part is called {other}"),

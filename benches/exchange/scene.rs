@@ -30,6 +30,23 @@ pub enum Case {
 /// Ten policies with heads as a company writes them.
 pub const POLICIES: &str = include_str!("policies.cedar");
 
+/// Ten policies that could apply to the first hop, by their heads.
+pub const APPLYING: &str = include_str!("applying.cedar");
+
+/// The policies: `POLICIES`, or as many as `EXCHANGE_BENCH_POLICIES` says, of which `APPLYING` could apply to the first hop and
+/// the others, by their heads, to nothing that is asked.
+fn policies() -> String {
+    let Ok(count) = std::env::var("EXCHANGE_BENCH_POLICIES") else { return POLICIES.to_owned() };
+    let others = (10..count.parse::<usize>().unwrap()).map(|number| {
+        format!(
+            "@id(\"other-{number}\") @allow_unknown(\"agents of a bench\")\n\
+             permit (principal == Agent::\"other-{number}\", action == Action::\"exchange\", \
+             resource in Api::\"https://crm.example\") when {{ context.depth <= 2 }};\n"
+        )
+    });
+    others.fold(APPLYING.to_owned(), |all, other| all + &other)
+}
+
 const USERS: u64 = 1_000;
 const IDP: &str = "https://login.acme.example";
 const FORM: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
@@ -106,7 +123,7 @@ impl Scene {
         let issuer = &self.issuer;
         let public = issuer.trim_start_matches("http://");
         put("countersign.toml", format!("issuer = \"{issuer}\"\n[listen]\npublic = \"{public}\"\nops = \"127.0.0.1:0\"\n"));
-        put("policies/ten.cedar", POLICIES.to_owned());
+        put("policies/ten.cedar", policies());
         put("policies/partner.cedar", PARTNER_POLICY.to_owned());
         put("idp.jwks.json", jwks(&self.idp));
         put("trust/idp.toml", TRUST.to_owned());

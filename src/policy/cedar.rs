@@ -1,6 +1,7 @@
 //! The policy language: the only room that knows the engine. A policy that raises an error is skipped by the engine, a `forbid`
 //! too; so whoever asks here treats any error as a refusal.
 
+mod heads;
 pub(super) mod mentions;
 pub(super) mod parts;
 pub(super) mod truth;
@@ -10,9 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy,
-    PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint, Response, RestrictedExpression, Schema,
-    ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId,
+    PolicySet, Request, Response, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use time::OffsetDateTime;
@@ -20,12 +20,13 @@ use time::format_description::well_known::Rfc3339;
 
 use super::annotations::Annotations;
 use super::context::{Attribute, PolicyValue, ScopeContext, UsedAttributes};
-use super::index::{PolicyHead, RequestHead};
+use super::index::PolicyHead;
 use super::input::PolicyInput;
 use super::outcome::UNANSWERABLE;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::diagnostic::SourceLocation;
 use crate::oauth::{Scope, Time};
+pub(super) use heads::request_head;
 use mentions::Mention;
 
 /// The schema that policies are validated against.
@@ -183,9 +184,18 @@ fn erring(error: &cedar_policy::AuthorizationError) -> &str {
 impl Slice {
     /// Puts policies together.
     pub(super) fn new<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>) -> Option<Self> {
+        Self::of(policies, Clone::clone)
+    }
+
+    /// Puts policies together for questions whose heads they all meet, so that no head need be looked at again.
+    pub(super) fn met<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>) -> Option<Self> {
+        Self::of(policies, heads::without_head)
+    }
+
+    fn of<'a>(policies: impl Iterator<Item = &'a ParsedPolicy>, form: fn(&Policy) -> Policy) -> Option<Self> {
         let policies: Vec<&ParsedPolicy> = policies.collect();
         let used = policies.iter().fold(UsedAttributes::default(), |used, parsed| used.and(parsed.used));
-        let set = PolicySet::from_policies(policies.iter().map(|parsed| parsed.policy.clone())).ok()?;
+        let set = PolicySet::from_policies(policies.iter().map(|parsed| form(&parsed.policy))).ok()?;
         Some(Self { set, used })
     }
 
@@ -230,17 +240,6 @@ impl Action {
             Self::HandOver => "hand_over",
         }
     }
-}
-
-/// The part of a question that heads can tell apart.
-pub(super) fn request_head(action: Action, principal: &Agent, resource: ResourceRef<'_>) -> Option<RequestHead> {
-    let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
-    let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
-    let resources = match resource {
-        ResourceRef::Agent(other) => agent(other)?,
-        ResourceRef::Scope(api, scope, _) => vec![printed(scope_uid(api, scope))?, printed(uid("Api", api.id.as_str()))?],
-    };
-    Some(RequestHead { principals: agent(principal)?, action: printed(uid("Action", action.name()))?, resources })
 }
 
 /// Builds everything about a question that lasts.
@@ -360,7 +359,7 @@ impl ParsedPolicy {
 
     fn new(policy: &Policy) -> Self {
         let json = policy.to_json().ok();
-        let head = head(policy);
+        let head = heads::head(policy);
         let is_asked = head.actions.iter().flatten().all(|action| Action::ALL.iter().any(|asked| asked.entity() == *action));
         Self {
             policy: policy.clone(),
@@ -412,23 +411,6 @@ fn remark(diagnostic: &(impl Diagnostic + ?Sized)) -> Remark {
     let help = diagnostic.help().map(|help| format!(" ({help})")).unwrap_or_default();
     let words = format!("{diagnostic}{help}");
     Remark { at, message: words.split_whitespace().collect::<Vec<_>>().join(" ") }
-}
-
-fn head(policy: &Policy) -> PolicyHead {
-    let principal = match policy.principal_constraint() {
-        PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => Some(uid.to_string()),
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-    };
-    let resource = match policy.resource_constraint() {
-        ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => Some(uid.to_string()),
-        ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
-    };
-    let actions = match policy.action_constraint() {
-        ActionConstraint::Any => None,
-        ActionConstraint::Eq(uid) => Some(vec![uid.to_string()]),
-        ActionConstraint::In(uids) => Some(uids.iter().map(ToString::to_string).collect()),
-    };
-    PolicyHead { principal, actions, resource }
 }
 
 /// The attributes of the context that a policy mentions, told from its JSON form. One that speaks of the context as a whole

@@ -14,6 +14,8 @@ pub(super) struct PolicyHead {
     pub(super) actions: Option<Vec<String>>,
     /// `resource ==` or `resource in`.
     pub(super) resource: Option<String>,
+    /// `principal is` and `resource is`.
+    pub(super) kinds: (Option<String>, Option<String>),
 }
 
 /// A request, as far as heads can tell requests apart.
@@ -25,19 +27,27 @@ pub(super) struct RequestHead {
     pub(super) action: String,
     /// The resource and everything that it is in.
     pub(super) resources: Vec<String>,
+    /// The types of principal and resource.
+    pub(super) kinds: (&'static str, &'static str),
 }
 
 /// The principal and the resource that a head demands.
 type Constants = (Option<String>, Option<String>);
 
-/// The actions that a head demands; none where it admits any.
-type Actions = Option<Vec<String>>;
+/// A head whose constants are met: its position, and what else it demands.
+#[derive(Debug)]
+struct Place {
+    position: usize,
+    /// None where it admits any action.
+    actions: Option<Vec<String>>,
+    kinds: (Option<String>, Option<String>),
+}
 
 /// The heads of a set of policies by their constants.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By the constants for principal and resource: the position of each head, and the actions that it demands.
-    places: HashMap<Constants, Vec<(usize, Actions)>>,
+    /// By the constants for principal and resource.
+    places: HashMap<Constants, Vec<Place>>,
 }
 
 impl Index {
@@ -46,7 +56,8 @@ impl Index {
         let mut index = Self::default();
         for (position, head) in heads.enumerate() {
             let key = (head.principal.clone(), head.resource.clone());
-            index.places.entry(key).or_default().push((position, head.actions.clone()));
+            let place = Place { position, actions: head.actions.clone(), kinds: head.kinds.clone() };
+            index.places.entry(key).or_default().push(place);
         }
         index
     }
@@ -57,7 +68,7 @@ impl Index {
         for principal in or_none(&request.principals) {
             for resource in or_none(&request.resources) {
                 let here = self.places.get(&(principal.clone(), resource)).into_iter().flatten();
-                found.extend(here.filter(|(_, actions)| admits(actions.as_deref(), &request.action)).map(|(at, _)| *at));
+                found.extend(here.filter(|place| place.admits(request)).map(|place| place.position));
             }
         }
         found.sort_unstable();
@@ -69,6 +80,10 @@ fn or_none(constants: &[String]) -> impl Iterator<Item = Option<String>> {
     constants.iter().cloned().map(Some).chain([None])
 }
 
-fn admits(actions: Option<&[String]>, action: &str) -> bool {
-    actions.is_none_or(|actions| actions.iter().any(|known| known == action))
+impl Place {
+    fn admits(&self, request: &RequestHead) -> bool {
+        let is = |demanded: &Option<String>, kind| demanded.as_deref().is_none_or(|demanded| demanded == kind);
+        let action = self.actions.as_ref().is_none_or(|actions| actions.contains(&request.action));
+        action && is(&self.kinds.0, request.kinds.0) && is(&self.kinds.1, request.kinds.1)
+    }
 }

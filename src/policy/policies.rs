@@ -166,7 +166,7 @@ impl Policies {
         Some(template)
     }
 
-    /// The policies at these positions, put together once.
+    /// The policies at these positions, all of whose heads are met, put together once.
     fn slice(&self, positions: Vec<usize>) -> Option<Arc<Slice>> {
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
         if memory.templates.len() >= TEMPLATES_MAX {
@@ -175,7 +175,7 @@ impl Policies {
         if let Some(known) = memory.slices.get(&positions) {
             return Some(known.clone());
         }
-        let slice = Arc::new(Slice::new(positions.iter().filter_map(|at| self.policies.get(*at)))?);
+        let slice = Arc::new(Slice::met(positions.iter().filter_map(|at| self.policies.get(*at)))?);
         memory.slices.insert(positions, slice.clone());
         Some(slice)
     }

@@ -33,7 +33,10 @@ class Program:
     def version(self):
         """The version of the package, as the lock file has it, or as it says itself."""
         if self.language in SAY_THEMSELVES:
-            _, output, errors = run(SAY_THEMSELVES[self.language], 10)
+            try:
+                _, output, errors = run(SAY_THEMSELVES[self.language], 10)
+            except OSError:
+                return "?"
             return (re.search(r"(\d+\.[0-9.]*\d)", output + errors) or "?")[0]
         file, line = LOCKS[self.language]
         found = re.search(line.format(re.escape(self.package)), (ROOMS[self.room] / self.language / file).read_text())

@@ -188,7 +188,8 @@ fn an_index_finds_what_a_head_demands() {
     let index = Index::new(heads.iter());
     let ask = |action: &str, principals: &[&str], resources: &[&str]| {
         let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        index.applying(&RequestHead { principals: all(principals), action: action.into(), resources: all(resources) })
+        let kinds = ("A", "R");
+        index.applying(&RequestHead { principals: all(principals), action: action.into(), resources: all(resources), kinds })
     };
     assert_eq!(ask("x", &["A", "T"], &["S", "R"]), [0, 1, 2, 3]);
     assert_eq!(ask("z", &["A", "T"], &["S", "R"]), [0, 1, 2]);
