@@ -23,6 +23,7 @@ pub use agents::{
 pub use clock::{CorrectedClock, correct_clock};
 pub use compromise::{CompromisedAgent, CompromisedLogin, compromise};
 pub use find::{FIND_PAGE, FIND_PAGE_MAX, FindQuery, FoundRecords, SubjectFinder, find, index_records};
+pub use found::{FoundPage, FoundRecord};
 pub use grants::{GRANT_PAGE_MAX, GrantPage, GrantReport, ReachedApi, RuleGrants, grants};
 pub use policy::explain_policy;
 pub use reason::AdminReason;

@@ -47,8 +47,8 @@ pub fn copy_database(data: &Path, to: &Path) -> Result<(), StoreReason> {
     sqlite::copy(data, to)
 }
 
-/// The index that finds the records of a data folder, as far as it was made; with or without a running server. In memory where the
-/// folder cannot be written to.
+/// The index that finds the records of a data folder, as far as it was made; with or without a running server. In memory where
+/// the folder cannot be written to.
 ///
 /// # Errors
 /// `Folder` or `Failed` when it cannot be made.

@@ -25,7 +25,7 @@ use crate::store;
 const EARLIER_MAX: usize = 8;
 
 /// What goes into a bundle.
-pub(super) struct Wanted<'a> {
+pub(super) struct WantedEvidence<'a> {
     /// The data folder, and what else a log may be read from.
     pub(super) data: &'a Path,
     pub(super) archives: &'a [PathBuf],
@@ -39,7 +39,7 @@ pub(super) struct Wanted<'a> {
 ///
 /// # Errors
 /// When the newest checkpoint does not reach a record yet, something was changed, or the file cannot be written.
-pub(super) fn write(wanted: &Wanted<'_>, txn: Txn, records: Vec<Stored>, file: &Path) -> Result<u64, Failure> {
+pub(super) fn write(wanted: &WantedEvidence<'_>, txn: Txn, records: Vec<Stored>, file: &Path) -> Result<u64, Failure> {
     let log = LocalLog::open(wanted.data, wanted.keys)?.with_archives(wanted.archives);
     let reader = records_of(wanted.data)?;
     let records = with_keys(wanted.data, &*reader, records)?;
@@ -99,7 +99,7 @@ fn with_keys(data: &Path, reader: &dyn RecordReader, mut records: Vec<Stored>) -
 }
 
 /// The disclosures of a record that were chosen, as their digests were made of them.
-fn disclosures(reader: &dyn RecordReader, stored: &Stored, wanted: &Wanted<'_>) -> Result<Vec<String>, Failure> {
+fn disclosures(reader: &dyn RecordReader, stored: &Stored, wanted: &WantedEvidence<'_>) -> Result<Vec<String>, Failure> {
     let Some((root, sealed)) = wanted.root.zip(reader.disclosures(stored.index)?) else { return Ok(Vec::new()) };
     // What was sealed under a key that is destroyed stays closed.
     let Ok(clear) = reveal(root, &Digest::of(&stored.record), &sealed) else { return Ok(Vec::new()) };

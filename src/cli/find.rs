@@ -21,7 +21,7 @@ use crate::http::block_on;
 use crate::oauth::Clock;
 use crate::server::DataFolder;
 use crate::store::{self, KeyFiles, SystemClock};
-use shown::Shape;
+use shown::RecordShape;
 
 /// The options of `ledger find`. Each record that is found meets all of them.
 #[derive(Args)]
@@ -172,9 +172,9 @@ pub(super) fn run(options: &FindOptions) -> CommandResult {
         store::find_index(&options.place.data).map_err(failed)?.clear().map_err(failed)?;
     }
     let shape = match (options.json, options.csv) {
-        (true, _) => Shape::Json,
-        (_, true) => Shape::Csv,
-        _ => Shape::Words,
+        (true, _) => RecordShape::Json,
+        (_, true) => RecordShape::Csv,
+        _ => RecordShape::Words,
     };
     let (wanted, mut after, mut count) = (options.wanted.parameters()?, options.after, 0);
     shape.begin();
@@ -195,7 +195,7 @@ pub(super) fn run(options: &FindOptions) -> CommandResult {
 }
 
 /// What is left, and what is pruned: to people only, beside the records.
-fn tell_rest(shape: &Shape, page: &Value, next: Option<u64>, count: usize) {
+fn tell_rest(shape: &RecordShape, page: &Value, next: Option<u64>, count: usize) {
     let first = page.pointer("/first").and_then(Value::as_u64).unwrap_or(0);
     let mut told = Vec::new();
     if count == 0 {
@@ -209,7 +209,7 @@ fn tell_rest(shape: &Shape, page: &Value, next: Option<u64>, count: usize) {
     }
     for line in told {
         match shape {
-            Shape::Words if stdout().is_terminal() || count == 0 => say!("{line}"),
+            RecordShape::Words if stdout().is_terminal() || count == 0 => say!("{line}"),
             _ => eprintln!("{line}"),
         }
     }
@@ -256,7 +256,8 @@ fn read(options: &FindOptions, parameters: &[(&str, &str)]) -> Result<Value, Fai
     let finder = keys.as_ref().map(|(root, pseudonyms)| SubjectFinder { root, pseudonyms });
     let mut index = store::find_index(data).map_err(|reason| Failure::at(data, &reason))?;
     let found = admin::find(&mut *index, &*records, &query, finder.as_ref())?;
-    Ok(found.told(&*records, keys.as_ref().filter(|_| options.disclose).map(|(root, _)| root))?)
+    let told = found.told(&*records, keys.as_ref().filter(|_| options.disclose).map(|(root, _)| root))?;
+    Ok(serde_json::to_value(told)?)
 }
 
 /// Answers no where the index is not the records'.

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::archived::{archived_records, elsewhere};
-use super::evidence::{self, Wanted};
+use super::evidence::{self, WantedEvidence};
 use super::log::{Inclusion, LocalLog, RecentNodes, records_of};
 use super::output::{CommandResult, Failure, print, put};
 use crate::commit::contract::{RecordReader, Select, Stored};
@@ -111,7 +111,7 @@ fn bundle(options: &Options, txn: Txn, root: Option<&SealKey>, file: &Path) -> C
         say!("no hop of transaction {txn} is recorded in {}", data.display());
         return Ok(false);
     }
-    let wanted = Wanted { data, archives, keys: &options.key, root, names: &options.disclose_only };
+    let wanted = WantedEvidence { data, archives, keys: &options.key, root, names: &options.disclose_only };
     let count = evidence::write(&wanted, txn, records, file)?;
     let file = file.display();
     let words =

@@ -1,7 +1,5 @@
 //! `/ops/…`: local administration, by the socket only. Whoever reaches it is the user that the server runs as, or the superuser.
 
-mod find;
-
 use std::fmt;
 use std::future::{Ready, ready};
 use std::sync::PoisonError;
@@ -17,14 +15,16 @@ use serde_json::json;
 
 use super::socket::Auditor;
 use super::state::AppState;
-use crate::admin::{self, AdminReason, AgentQuery, ArchivedRecords, RevokeTarget, RevokedTarget, TrialGround};
+use crate::admin::{
+    self, AdminReason, AgentQuery, ArchivedRecords, FindQuery, FoundPage, RevokeTarget, RevokedTarget, SubjectFinder, TrialGround,
+};
 use crate::commit::{CommitReason, Transition};
 use crate::crypto::Digest;
 use crate::jose::Compact;
 use crate::ledger::record::StateCause;
 use crate::oauth::{ClientId, RuleName, TaskId, Txn};
 use crate::request::Form;
-use crate::store::{self, KeyFilesReason};
+use crate::store::{self, KeyFiles, KeyFilesReason};
 
 /// The most parameters of a command.
 const PARAMETERS_MAX: usize = 16;
@@ -51,7 +51,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             .route("/clock/correct", web::post().to(correct_clock))
             .route("/configuration", web::get().to(configuration))
             .route("/configuration/accept", web::post().to(accept_configuration))
-            .route("/ledger/find", web::post().to(find::find))
+            .route("/ledger/find", web::post().to(find_records))
             .route("/ledger/state", web::post().to(record_state))
             .route("/ledger/archived", web::post().to(archived))
             .route("/ledger/holds", web::get().to(holds))
@@ -244,6 +244,26 @@ async fn revoke_key(_operator: Auditor, body: Bytes, state: Data<AppState>) -> R
     }
     let RevokedTarget { ended, name, recorded, .. } = done;
     Ok(HttpResponse::Ok().json(json!({ "ended": ended, "name": name, "recorded": recorded, "taken_up": taken_up })))
+}
+
+/// The records that the parameters ask for; with `disclose=true` what is personal in them too.
+async fn find_records(_operator: Auditor, body: Bytes, state: Data<AppState>) -> Result<HttpResponse, AdminError> {
+    let form = Form::decode(&body, PARAMETERS_MAX).map_err(AdminError::malformed)?;
+    let found = web::block(move || found_records(&form, &state)).await;
+    let found = found.map_err(|reason| AdminError(StatusCode::INTERNAL_SERVER_ERROR, reason.to_string()))?;
+    Ok(HttpResponse::Ok().json(found?))
+}
+
+fn found_records(form: &Form, state: &AppState) -> Result<FoundPage, AdminError> {
+    let disclose = form.get("disclose") == Some("true");
+    let query = FindQuery::parse(form.pairs().filter(|(name, _)| *name != "disclose")).map_err(AdminError::of)?;
+    let keys = KeyFiles::open(&state.keys, state.now()).map_err(AdminError::of_keys)?;
+    let (root, pseudonyms) = (keys.root().map_err(AdminError::of_keys)?, keys.pseudonyms().map_err(AdminError::of_keys)?);
+    let finder = SubjectFinder { root: &root, pseudonyms: &pseudonyms };
+    let records = &*state.ledger.records;
+    let mut index = store::find_index(&state.ledger.data).map_err(|reason| AdminError::of(AdminReason::Store(reason)))?;
+    let found = admin::find(&mut *index, records, &query, Some(&finder)).map_err(AdminError::of)?;
+    found.told(records, disclose.then_some(&root)).map_err(AdminError::of)
 }
 
 /// Records the digest of the state, which is stored with it: what is archived ends there.

@@ -17,13 +17,13 @@ const NAMES: [&str; 17] = [
 ];
 
 /// The way in which records are printed.
-pub(super) enum Shape {
+pub(super) enum RecordShape {
     Words,
     Json,
     Csv,
 }
 
-impl Shape {
+impl RecordShape {
     /// Prints what stands before the first record.
     pub(super) fn begin(&self) {
         if let Self::Csv = self {
@@ -163,7 +163,7 @@ mod tests {
     fn refusal(error_id: &str) -> Value {
         json!({"index": 1_234_567, "record": {"kind": "refusal", "at": 1_700_000_000_000_i64, "agent": "researcher",
             "audience": ["https://crm.example"], "error": "invalid_scope", "error_id": error_id, "txn": "x".repeat(36),
-            "reason": "scope asks for too much, and \"contacts.export\" may not be given; ask for less, or send scope_mode=narrow"}})
+            "reason": "scope asks for too much, and \"contacts.export\" may not be given; ask for less, or narrow it"}})
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::ledger::record::{Field, Term};
 use crate::oauth::{Jti, TaskId, Txn};
 use crate::store;
 
-/// The transaction that `id` names: its `txn`, the `jti` of a token of it, a task in it, or the `error_id` of a refusal. An id that
-/// could be a transaction's and names nothing is taken for one; none, which is told, for a refusal that belongs to none.
+/// The transaction that `id` names: its `txn`, the `jti` of a token of it, a task in it, or the `error_id` of a refusal. An id
+/// that could be a transaction's and names nothing is taken for one; none, which is told, for a refusal that belongs to none.
 ///
 /// # Errors
 /// When it names nothing, or the records cannot be read.

@@ -173,7 +173,7 @@ impl Kind {
 
 /// Every term of a record, each once, sorted.
 pub fn terms(record: &Record<'_>) -> Vec<Term> {
-    let mut found = Found(vec![Term::new(Field::Kind, record.kind().name())]);
+    let mut found = TermList(vec![Term::new(Field::Kind, record.kind().name())]);
     found.one(Field::Outcome, record.kind().outcome());
     found.one(Field::Txn, record.txn());
     found.one(Field::Jti, record.jti());
@@ -192,9 +192,9 @@ pub fn terms(record: &Record<'_>) -> Vec<Term> {
 }
 
 /// The terms that were found so far.
-struct Found(Vec<Term>);
+struct TermList(Vec<Term>);
 
-impl Found {
+impl TermList {
     fn hop(&mut self, hop: &HopRecord<'_>) {
         self.one(Field::Actor, Some(&hop.actor));
         self.one(Field::Agent, Some(&hop.actor));

@@ -1,4 +1,4 @@
-//! The index that finds records: `find.sqlite` in the data folder, derived from the records, and flushed as seldom as it stays whole.
+//! The index that finds records: `find.sqlite` in the data folder, derived from the records, and flushed as seldom as it may be.
 //!
 //! A term that many records share has, for every 65,536 records, one bitmap of those that do; one that few share has a row for
 //! each. So any combination is an intersection of bitmaps, whatever is asked for.

@@ -182,7 +182,6 @@ fn chosen(site: &Site, desk: &Desk, tokens: &[String], error_id: &str) {
 
 fn of_the_file(desk: &mut Desk) {
     let genuine = desk.text.clone();
-    desk.add("nothing", "file", String::new());
     desk.add("an empty object", "file", "{}\n".to_owned());
     desk.add("an array", "file", "{\"a\":[]}\n".to_owned());
     desk.add("no end of line", "file", genuine.trim_end().to_owned());

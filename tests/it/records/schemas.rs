@@ -1,4 +1,4 @@
-//! The JSON Schema of each kind of record: what a server writes is valid by it, it says what `docs/records.md` says, and it refuses
+//! The JSON Schema of each kind of record: what a server writes is valid by it, it says what `docs/records.md` says, and refuses
 //! what the reader of records refuses.
 
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
-//! JSON Schema (draft 2020-12), as much of it as the schemas of records use. A keyword or pattern that is not known here fails the
-//! test: nothing is passed over.
+//! JSON Schema (draft 2020-12), as much of it as the schemas of records use. A keyword or pattern that is not known here fails
+//! the test: nothing is passed over.
 
 use serde_json::Value;
 

@@ -44,6 +44,7 @@ const COMMANDS: &[(&str, Option<Walked>)] = &[
     ("trust inventory", Some(("", 0, 0))),
     ("trust forget", Some(("mesh.example", 0, 1))),
     ("ledger verify", None),
+    ("ledger find", Some(("--jti {jti}", 0, 0))),
     ("ledger prove", Some(("{jti}", 0, 0))),
     ("ledger export", Some(("{fresh}", 0, 0))),
     ("archive", Some(("{fresh}-archive", 0, 0))),
