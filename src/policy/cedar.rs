@@ -1,6 +1,7 @@
 //! The policy language: the only room that knows the engine. A policy that raises an error is skipped by the engine, a `forbid`
 //! too; so whoever asks here treats any error as a refusal.
 
+mod entities;
 mod heads;
 pub(super) mod mentions;
 pub(super) mod parts;
@@ -8,26 +9,24 @@ mod stated;
 pub(super) mod truth;
 mod unknown;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId,
-    PolicySet, Request, Response, RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Request, Response, Schema,
+    ValidationMode, Validator,
 };
 use miette::Diagnostic;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::annotations::Annotations;
-use super::context::{Attribute, PolicyValue, ScopeContext, UsedAttributes};
-use super::index::PolicyHead;
+use super::context::{Attribute, ScopeContext, UsedAttributes};
+use super::index::{PolicyHead, RequestHead};
 use super::input::PolicyInput;
 use super::outcome::UNANSWERABLE;
 use crate::catalog::{Agent, Api, ScopeInfo};
 use crate::diagnostic::SourceLocation;
-use crate::oauth::{Scope, Time};
-pub(super) use heads::request_head;
+use crate::oauth::Scope;
+use entities::{agent_entity, expression, scope_entity, scope_uid, stated_uids, subject, uid};
 use mentions::Mention;
 
 /// The schema that policies are validated against.
@@ -38,10 +37,6 @@ static VALIDATOR: LazyLock<Result<Validator, String>> = LazyLock::new(|| {
     let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| error.to_string())?;
     Ok(Validator::new(schema))
 });
-
-/// The types of entities that questions are made of; reading a name costs as much as a small policy.
-static KINDS: LazyLock<Vec<EntityTypeName>> = LazyLock::new(|| KIND_NAMES.iter().filter_map(|kind| kind.parse().ok()).collect());
-const KIND_NAMES: [&str; 9] = ["Action", "Agent", "Api", "Intent", "Numbers", "Scope", "Sets", "Subject", "Team"];
 
 /// Policies may look at their principal, resource, subject and intent, at the sets of a subject and the numbers of an intent, not
 /// at what lies behind those: nothing else is there when they run.
@@ -255,6 +250,20 @@ impl Action {
     }
 }
 
+/// The part of a question that heads can tell apart.
+pub(super) fn request_head(action: Action, principal: &Agent, resource: ResourceRef<'_>) -> Option<RequestHead> {
+    let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
+    let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
+    let (kind, resources) = match resource {
+        ResourceRef::Agent(other) => ("Agent", agent(other)?),
+        ResourceRef::Scope(api, scope, _) => {
+            ("Scope", vec![printed(scope_uid(api, scope))?, printed(uid("Api", api.id.as_str()))?])
+        }
+    };
+    let action = printed(uid("Action", action.name()))?;
+    Some(RequestHead { principals: agent(principal)?, action, resources, kinds: ("Agent", kind) })
+}
+
 /// Builds everything about a question that lasts.
 pub(super) fn template(
     slice: Arc<Slice>,
@@ -270,77 +279,6 @@ pub(super) fn template(
     let (principal, resource, action) = (asking.uid(), asked.uid(), uid("Action", action.name())?);
     let entities = Entities::from_entities([asking, asked], None).ok()?;
     Some(RequestTemplate { slice, principal, action, resource, entities })
-}
-
-fn uid(kind: &str, id: &str) -> Option<EntityUid> {
-    let kind = KINDS.iter().find(|known| known.basename() == kind)?.clone();
-    Some(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
-}
-
-/// The intent and its numbers: there is one of each in a question.
-fn stated_uids() -> Option<[EntityUid; 2]> {
-    Some([uid("Intent", "stated")?, uid("Numbers", "stated")?])
-}
-
-fn scope_uid(api: &Api, scope: &Scope) -> Option<EntityUid> {
-    uid("Scope", &format!("{} {scope}", api.id))
-}
-
-fn agent_entity(agent: &Agent) -> Option<Entity> {
-    let attributes = [("owner", PolicyValue::Text(&agent.owner)), ("kind", PolicyValue::Text(agent.kind.as_str()))];
-    Entity::new(uid("Agent", agent.id.as_str())?, named(attributes)?, HashSet::from([uid("Team", &agent.team)?])).ok()
-}
-
-fn scope_entity(api: &Api, scope: &Scope, info: &ScopeInfo) -> Option<Entity> {
-    let data = PolicyValue::Set(info.data.iter().map(|class| class.as_str().into()).collect());
-    let attributes = named([("data", data), ("effect", PolicyValue::Text(info.effect.as_str()))])?;
-    Entity::new(scope_uid(api, scope)?, attributes, HashSet::from([uid("Api", api.id.as_str())?])).ok()
-}
-
-fn named<'a>(values: impl IntoIterator<Item = (&'a str, PolicyValue<'a>)>) -> Option<HashMap<String, RestrictedExpression>> {
-    values.into_iter().map(|(name, value)| Some((name.to_owned(), expression(value)?))).collect()
-}
-
-/// The subject, whose tags are texts, and its sets, whose tags are sets: those only where a policy mentions them.
-fn subject(request: &impl PolicyInput, used: UsedAttributes) -> Option<Vec<Entity>> {
-    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
-    let id = request.subject_id();
-    let held = if used.contains_sets() { Some(uid("Sets", id)?) } else { None };
-    let tags: BTreeMap<&str, &str> = request.texts().collect();
-    let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
-    let sets = held.iter().map(|held| ("sets".to_owned(), RestrictedExpression::new_entity_uid(held.clone())));
-    let attributes = request.subject().map(|(name, value)| (name.to_owned(), text(value))).into_iter().chain(sets);
-    let subject = Entity::new_with_tags(uid("Subject", id)?, attributes, [], tags).ok()?;
-    let sets = held.map(|held| sets_of(request, held));
-    std::iter::once(Some(subject)).chain(sets).collect()
-}
-
-fn sets_of(request: &impl PolicyInput, held: EntityUid) -> Option<Entity> {
-    let mut sets = BTreeMap::<&str, Vec<RestrictedExpression>>::new();
-    for (name, member) in request.members() {
-        sets.entry(name).or_default().push(RestrictedExpression::new_string(member.to_owned()));
-    }
-    let sets = sets.into_iter().map(|(name, members)| (name.to_owned(), RestrictedExpression::new_set(members)));
-    Entity::new_with_tags(held, [], [], sets).ok()
-}
-
-fn expression(value: PolicyValue<'_>) -> Option<RestrictedExpression> {
-    let text = |value: String| RestrictedExpression::new_string(value);
-    Some(match value {
-        PolicyValue::Text(value) => text(value.to_owned()),
-        PolicyValue::Name(value) => text(value),
-        PolicyValue::Set(values) => RestrictedExpression::new_set(values.into_iter().map(|value| text(value.into_owned()))),
-        PolicyValue::Number(value) => RestrictedExpression::new_long(value),
-        PolicyValue::Flag(value) => RestrictedExpression::new_bool(value),
-        PolicyValue::Instant(value) => RestrictedExpression::new_datetime(instant(value)?),
-        PolicyValue::Intent => RestrictedExpression::new_entity_uid(stated_uids()?.into_iter().next()?),
-        PolicyValue::Subject(value) => RestrictedExpression::new_entity_uid(uid("Subject", value)?),
-    })
-}
-
-/// The instant in whole seconds, as the engine's `datetime` reads it.
-fn instant(time: Time) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp(time.seconds()).ok()?.format(&Rfc3339).ok()
 }
 
 impl ParsedPolicy {

@@ -36,7 +36,7 @@ type Constants = (Option<String>, Option<String>);
 
 /// A head whose constants are met: its position, and what else it demands.
 #[derive(Debug)]
-struct Place {
+struct IndexedHead {
     position: usize,
     /// None where it admits any action.
     actions: Option<Vec<String>>,
@@ -47,7 +47,7 @@ struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// By the constants for principal and resource.
-    places: HashMap<Constants, Vec<Place>>,
+    places: HashMap<Constants, Vec<IndexedHead>>,
 }
 
 impl Index {
@@ -56,7 +56,7 @@ impl Index {
         let mut index = Self::default();
         for (position, head) in heads.enumerate() {
             let key = (head.principal.clone(), head.resource.clone());
-            let place = Place { position, actions: head.actions.clone(), kinds: head.kinds.clone() };
+            let place = IndexedHead { position, actions: head.actions.clone(), kinds: head.kinds.clone() };
             index.places.entry(key).or_default().push(place);
         }
         index
@@ -80,7 +80,7 @@ fn or_none(constants: &[String]) -> impl Iterator<Item = Option<String>> {
     constants.iter().cloned().map(Some).chain([None])
 }
 
-impl Place {
+impl IndexedHead {
     fn admits(&self, request: &RequestHead) -> bool {
         let is = |demanded: &Option<String>, kind| demanded.as_deref().is_none_or(|demanded| demanded == kind);
         let action = self.actions.as_ref().is_none_or(|actions| actions.contains(&request.action));

@@ -148,7 +148,7 @@ fn given<'a>(member: &'a Option<String>, name: &'static str) -> Result<&'a str, 
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
     use super::*;
     use serde_json::{Value, json};
 

@@ -42,10 +42,11 @@ const KINDS: [GenerationKind; 8] = [
 
 /// Every handler of a client, by whichever method, the file of the line behind it, and the stage that asks there whether things
 /// are alive. Whoever adds one lists it here, and walks it in [`dead`] and [`living`].
-const HANDLERS: [(&str, &str, &str); 6] = [
+const HANDLERS: [(&str, &str, &str); 7] = [
     ("endpoints::introspect", "src/lines/introspect.rs", "lifecycle::visible("),
     ("endpoints::revoke", "src/lines/revoke.rs", "lifecycle::revocation("),
     ("endpoints::token", "src/lines/exchange.rs", "lifecycle::admit("),
+    ("evaluation::answer", "src/lines/evaluate.rs", "lifecycle::callable("),
     ("tasks::act", "src/lines/task.rs", "lifecycle::change_task("),
     ("tasks::look", "src/lines/task.rs", "lifecycle::change_task("),
     ("tasks::open", "src/lines/task.rs", "lifecycle::admit("),
@@ -95,7 +96,7 @@ fn a_new_path_must_be_walked_here() {
     // Every grant type walks the one line of the exchange.
     assert_eq!(read("src/lines/token.rs").matches("exchange(context, &request)").count(), 1);
     // What is admitted; what is shown and what is revoked; a task before and after it is changed.
-    for (file, calls) in [("admit", 1), ("dependencies", 1), ("issued", 2), ("task_admission", 2)] {
+    for (file, calls) in [("admit", 1), ("call", 1), ("dependencies", 1), ("issued", 2), ("task_admission", 2)] {
         let code = read(&format!("src/lifecycle/{file}.rs"));
         // What joins is alive by the same predicate.
         let asks: usize = ["alive(rules.state, ", "join(rules.state, "].iter().map(|call| code.matches(call).count()).sum();
@@ -261,6 +262,7 @@ fn an_agent_that_the_files_suspend_or_a_rule_that_they_disable_takes_its_tokens_
 async fn living(stage: &Stage, trees: &Trees) {
     for (agent, api, token) in &trees.hops {
         assert!(stage.active(agent, token).await);
+        assert!(stage.alive_when_evaluated(agent, token).await);
         stage.exchange(agent, token, api, &[]).await.unwrap();
     }
     assert!(stage.active("crm-agent", &trees.sibling).await);
@@ -280,6 +282,7 @@ fn is_ended(status: TaskStatus) -> bool {
 async fn dead(stage: &Stage, trees: &Trees, kind: GenerationKind) {
     for (agent, api, token) in &trees.hops {
         assert!(!stage.active(agent, token).await, "{kind:?}: introspection");
+        assert!(!stage.alive_when_evaluated(agent, token).await, "{kind:?}: evaluation");
         let (code, why) = stage.exchange(agent, token, api, &[]).await.expect_err("on behalf of the subject");
         assert_eq!(code, ErrorCode::InvalidRequest, "{kind:?}: {why}");
         assert!(why.to_string().contains("has ended"), "{kind:?}: {why}");

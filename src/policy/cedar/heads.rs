@@ -1,25 +1,9 @@
 //! The heads of policies: what they demand of principal, action and resource before any condition.
 
-use cedar_policy::{ActionConstraint, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{ActionConstraint, EntityTypeName, Policy, PrincipalConstraint, ResourceConstraint};
 use serde_json::json;
 
-use super::{Action, ResourceRef, scope_uid, uid};
-use crate::catalog::Agent;
-use crate::policy::index::{PolicyHead, RequestHead};
-
-/// The part of a question that heads can tell apart.
-pub(in crate::policy) fn request_head(action: Action, principal: &Agent, resource: ResourceRef<'_>) -> Option<RequestHead> {
-    let printed = |uid: Option<EntityUid>| uid.map(|uid| uid.to_string());
-    let agent = |agent: &Agent| Some(vec![printed(uid("Agent", agent.id.as_str()))?, printed(uid("Team", &agent.team))?]);
-    let (kind, resources) = match resource {
-        ResourceRef::Agent(other) => ("Agent", agent(other)?),
-        ResourceRef::Scope(api, scope, _) => {
-            ("Scope", vec![printed(scope_uid(api, scope))?, printed(uid("Api", api.id.as_str()))?])
-        }
-    };
-    let action = printed(uid("Action", action.name()))?;
-    Some(RequestHead { principals: agent(principal)?, action, resources, kinds: ("Agent", kind) })
-}
+use crate::policy::index::PolicyHead;
 
 /// The head of a policy.
 pub(super) fn head(policy: &Policy) -> PolicyHead {

@@ -13,7 +13,7 @@ use countersign::deployment::Deployment;
 use countersign::error::{ErrorCode, ExchangeError};
 use countersign::jose::{Algorithm, Cache};
 use countersign::lifecycle::{Revocable, Revocation, TaskAction, TaskStatus};
-use countersign::lines::{self, LineContext, RequestRates};
+use countersign::lines::{self, CallVerdict, LineContext, RequestRates};
 use countersign::mint::{AnswerForm, IntrospectionResponse};
 use countersign::oauth::{ClientId, Clock, Time};
 use countersign::request::Form;
@@ -151,6 +151,25 @@ impl Stage {
         let told = self.told(agent, token).await;
         assert!(told["active"] == json!(true) || told == json!({ "active": false }), "{told}");
         told["active"] == json!(true)
+    }
+
+    /// Whether an evaluation that `agent` asks for takes `token` for alive, whatever it decides then, by both endpoints alike.
+    pub async fn alive_when_evaluated(&self, agent: &str, token: &str) -> bool {
+        let told = claims(token);
+        let api = told["aud"].as_str().map_or_else(|| told["aud"][0].clone(), Value::from);
+        let question = json!({
+            "subject": { "type": "user", "id": told["sub"], "properties": { "token": token } },
+            "action": { "name": "none" }, "resource": { "type": "api", "id": api },
+        });
+        let mut alive = Vec::new();
+        for at in [("/access/v1/evaluation", false), ("/access/v1/evaluations", true)] {
+            let (_, credentials) = sent(&self.about(agent, token));
+            let answered = lines::evaluate(self.context(&credentials), &question.to_string(), at).await;
+            let (verdicts, _) = answered.map_err(|refused| refused.code).unwrap();
+            alive.extend(verdicts.iter().map(|verdict| *verdict != CallVerdict::Inactive));
+        }
+        assert_eq!(alive[0], alive[1]);
+        alive[0]
     }
 
     pub async fn revoke(&self, agent: &str, token: &str) -> Result<(), ErrorCode> {
