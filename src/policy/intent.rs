@@ -4,6 +4,7 @@
 use super::outcome::IntentDenial;
 use crate::lifecycle::AdmittedExchange;
 use crate::oauth::Intent;
+use crate::token::TaskMembership;
 
 /// An intent that its chain allows, and the purpose that holds with it.
 #[derive(Clone, Copy, Debug)]
@@ -28,9 +29,13 @@ pub(super) fn stated<'a>(admitted: &'a AdmittedExchange, intent: Option<&'a Inte
     if settled.zip(wanted).is_some_and(|(settled, wanted)| settled != wanted) {
         return Err(IntentDenial::Purpose);
     }
-    let classes = intent.map(Intent::data_classes).unwrap_or_default();
-    if !admitted.task().is_none_or(|task| classes.iter().all(|class| task.data_classes.contains(class))) {
+    if !within_task(admitted.task(), intent.map(Intent::data_classes).unwrap_or_default()) {
         return Err(IntentDenial::DataClasses);
     }
     Ok(StatedIntent { intent, purpose: settled.or(wanted).unwrap_or_default() })
+}
+
+/// True where a task may touch all these classes of data; outside of tasks policy alone says so.
+pub(super) fn within_task(task: Option<&TaskMembership>, classes: &[String]) -> bool {
+    task.is_none_or(|task| classes.iter().all(|class| task.data_classes.contains(class)))
 }

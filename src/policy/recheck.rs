@@ -7,6 +7,7 @@ use super::context::{Attribute, PolicyValue, ScopeContext, texts};
 use super::decide::action;
 use super::evaluation::Evaluation;
 use super::input::PolicyInput;
+use super::intent::within_task;
 use super::policies::Policies;
 use super::request_context::{age, kind_name, named_chain};
 use crate::catalog::Agent;
@@ -34,6 +35,9 @@ pub fn recheck(
     // What does not read as an intent any more is none of this version's.
     let stated = call.token().details().map(|details| Intent::parse(details.get()));
     let Some(intent) = stated.transpose().map(Option::flatten).ok() else { return CallDecision::refused() };
+    if !within_task(call.token().own().task.as_ref(), data) {
+        return CallDecision::refused();
+    }
     let context = CallContext { call, intent: intent.as_ref(), data, issuer, now, approved: false };
     let mut evaluation = Evaluation::new(policies, context, action(call.basis()));
     let one: Scopes = std::iter::once(scope.clone()).collect();
