@@ -35,16 +35,19 @@ pub const APPLYING: &str = include_str!("applying.cedar");
 
 /// The policies: `POLICIES`, or as many as `EXCHANGE_BENCH_POLICIES` says, of which `APPLYING` could apply to the first hop and
 /// the others, by their heads, to nothing that is asked.
-fn policies() -> String {
-    let Ok(count) = std::env::var("EXCHANGE_BENCH_POLICIES") else { return POLICIES.to_owned() };
-    let others = (10..count.parse::<usize>().unwrap()).map(|number| {
-        format!(
-            "@id(\"other-{number}\") @allow_unknown(\"agents of a bench\")\n\
+fn policies() -> Vec<String> {
+    let Ok(count) = std::env::var("EXCHANGE_BENCH_POLICIES") else { return vec![POLICIES.to_owned()] };
+    let others: Vec<String> = (10..count.parse::<usize>().unwrap())
+        .map(|number| {
+            format!(
+                "@id(\"other-{number}\") @allow_unknown(\"agents of a bench\")\n\
              permit (principal == Agent::\"other-{number}\", action == Action::\"exchange\", \
              resource in Api::\"https://crm.example\") when {{ context.depth <= 2 }};\n"
-        )
-    });
-    others.fold(APPLYING.to_owned(), |all, other| all + &other)
+            )
+        })
+        .collect();
+    // No file of a configuration is longer than 1 MiB.
+    std::iter::once(APPLYING.to_owned()).chain(others.chunks(1_000).map(<[String]>::concat)).collect()
 }
 
 const USERS: u64 = 1_000;
@@ -123,7 +126,9 @@ impl Scene {
         let issuer = &self.issuer;
         let public = issuer.trim_start_matches("http://");
         put("countersign.toml", format!("issuer = \"{issuer}\"\n[listen]\npublic = \"{public}\"\nops = \"127.0.0.1:0\"\n"));
-        put("policies/ten.cedar", policies());
+        for (number, text) in policies().into_iter().enumerate() {
+            put(&format!("policies/part-{number}.cedar"), text);
+        }
         put("policies/partner.cedar", PARTNER_POLICY.to_owned());
         put("idp.jwks.json", jwks(&self.idp));
         put("trust/idp.toml", TRUST.to_owned());
